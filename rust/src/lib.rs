@@ -1,0 +1,21 @@
+//! keycap: an ssh-agent for REDCap API tokens. The host language names a token; this crate finds it, makes the
+//! call itself, wipes it and writes an audit entry. It knows no R.
+//!
+//! The rooms, each importing only what stands to its left or below (see `DEVELOPMENT.md`):
+//! `token` · `project` · `net` · `store` · `audit` · `redcap` · `serve` · `sandbox`.
+
+pub mod audit;
+pub mod ctx;
+pub mod error;
+pub mod net;
+pub mod project;
+pub mod redcap;
+pub mod sandbox;
+mod serve;
+pub mod store;
+pub mod token;
+pub mod value;
+
+pub use ctx::Ctx;
+pub use error::{Error, Kind, Result};
+pub use value::{Column, Table, Value};

@@ -1,0 +1,1 @@
+//! The pipeline: the only way to the wire.

@@ -1,0 +1,1 @@
+//! Sample tokens of a sandbox that this session started.

@@ -1,0 +1,49 @@
+//! The short public identity of a token.
+
+use ring::digest;
+
+/// `kc1:` and 16 hexadecimal characters: the first 8 bytes of a domain-separated SHA-256 of the token in
+/// upper case. 64 bits tell tokens apart; they do not give a 128-bit token back.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Fingerprint(String);
+
+const DOMAIN: &[u8] = b"keycap token fingerprint v1\0";
+
+impl Fingerprint {
+    /// Of the token's bytes. The letter case of a token does not matter to REDCap, nor does it here.
+    pub(super) fn of(token: &[u8]) -> Self {
+        let mut context = digest::Context::new(&digest::SHA256);
+        context.update(DOMAIN);
+        for byte in token {
+            context.update(&[byte.to_ascii_uppercase()]);
+        }
+        let hash = context.finish();
+        let hex: String = hash.as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+        Self(format!("kc1:{hex}"))
+    }
+
+    /// The text, `kc1:…`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fingerprint_is_that_of_the_upper_case_and_of_nothing_else() {
+        let upper = Fingerprint::of(b"ABCDEF00000000000000000000000001");
+        assert_eq!(upper, Fingerprint::of(b"abcdef00000000000000000000000001"));
+        assert_ne!(upper, Fingerprint::of(b"ABCDEF00000000000000000000000002"));
+        assert_eq!(upper.as_str().len(), 20);
+        assert!(upper.as_str().starts_with("kc1:"));
+    }
+}

@@ -1,0 +1,120 @@
+//! Short names of projects and names of tokens.
+
+use crate::error::{Error, Kind, Result};
+
+/// The prefix that makes a token name of a short name.
+const PREFIX: &str = "REDCapSync_";
+
+/// Whether a text has the form of a REDCap token: 32 (project) or 64 (super token) hexadecimal characters,
+/// with white space around it or not. Such a value never belongs where a name is asked for.
+pub fn looks_like_token(text: &str) -> bool {
+    let text = text.trim();
+    matches!(text.len(), 32 | 64) && text.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+/// The error for a token that was given where a name belongs. It does not repeat what was given.
+fn token_in_argument(argument: &str) -> Error {
+    Error::new(
+        Kind::TokenInArgument,
+        format!("`{argument}` looks like a REDCap token; keycap takes the name of a token, never the token"),
+    )
+    .hint("what was typed now stands in R's history and call stack: regenerate this token in REDCap")
+    .hint("store the new token under a name (see `vignette(\"tokens\", package = \"keycap\")`) and give the name")
+    .field("argument", argument)
+}
+
+fn checked(text: &str, argument: &str, max: usize, first: fn(u8) -> bool, rule: &str) -> Result<String> {
+    if looks_like_token(text) {
+        return Err(token_in_argument(argument));
+    }
+    let bytes = text.as_bytes();
+    let legal = !bytes.is_empty()
+        && bytes.len() <= max
+        && first(bytes[0])
+        && bytes.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_');
+    if legal {
+        Ok(text.to_owned())
+    } else {
+        Err(Error::new(Kind::Argument, format!("`{argument}` is not usable: {rule}")).field("argument", argument))
+    }
+}
+
+/// The name of a project: a letter, then letters, digits or `_`, 31 characters at most.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ShortName(String);
+
+impl ShortName {
+    /// Checks a short name.
+    ///
+    /// # Errors
+    /// `argument` when the form is wrong, `token_in_argument` when a token was given.
+    pub fn new(text: &str) -> Result<Self> {
+        let rule = "it starts with a letter, goes on with letters, digits or `_`, and has 31 characters at most";
+        checked(text, "short_name", 31, |b| b.is_ascii_alphabetic(), rule).map(Self)
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The token name by default: `REDCapSync_<short_name>`.
+    pub fn default_token_name(&self) -> TokenName {
+        TokenName(format!("{PREFIX}{}", self.0))
+    }
+}
+
+/// The name under which a token is looked up: letters, digits or `_`, no digit first, 50 characters at most.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TokenName(String);
+
+impl TokenName {
+    /// Checks a token name.
+    ///
+    /// # Errors
+    /// `argument` when the form is wrong, `token_in_argument` when a token was given.
+    pub fn new(text: &str) -> Result<Self> {
+        let rule = "it has letters, digits or `_`, does not start with a digit, and has 50 characters at most";
+        checked(text, "token_name", 50, |b| b.is_ascii_alphabetic() || b == b'_', rule).map(Self)
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_legal_short_name_works_with_its_default_token_name() {
+        let longest = "A".repeat(31);
+        let short = ShortName::new(&longest).unwrap();
+        assert!(TokenName::new(short.default_token_name().as_str()).is_ok());
+    }
+
+    #[test]
+    fn names_outside_the_rule_are_refused() {
+        for bad in ["", "1a", "_a", "a b", "a-b", "ä", "a\n", &"a".repeat(33)] {
+            assert_eq!(ShortName::new(bad).unwrap_err().kind, Kind::Argument, "{bad:?}");
+        }
+        for bad in ["", "1a", "a b", "A=B", "a\0", &"a".repeat(51)] {
+            assert_eq!(TokenName::new(bad).unwrap_err().kind, Kind::Argument, "{bad:?}");
+        }
+        assert!(TokenName::new("_x").is_ok());
+    }
+
+    #[test]
+    fn a_token_in_place_of_a_name_is_refused_without_repeating_it() {
+        for token in ["0123456789abcdefABCDEF0123456789".to_owned(), "0F".repeat(32)] {
+            for error in [ShortName::new(&token).unwrap_err(), TokenName::new(&token).unwrap_err()] {
+                assert_eq!(error.kind, Kind::TokenInArgument);
+                assert!(!format!("{error:?}").to_lowercase().contains(&token.to_lowercase()[..8]));
+            }
+        }
+        assert!(looks_like_token(" 0123456789abcdefABCDEF0123456789\n"));
+        assert!(!looks_like_token("0123456789abcdefABCDEF012345678"));
+    }
+}
