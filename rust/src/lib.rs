@@ -5,6 +5,7 @@
 //! `token` · `project` · `net` · `store` · `audit` · `redcap` · `serve` · `sandbox`.
 
 pub mod audit;
+pub mod border;
 pub mod ctx;
 pub mod error;
 pub mod net;
