@@ -233,7 +233,10 @@ fn unusable(key: &str, place: &str, why: impl AsRef<str>) -> Error {
 fn plain(value: &Toml) -> String {
     match value {
         Toml::String(text) => text.clone(),
-        other => other.to_string(),
+        Toml::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
+        Toml::Integer(number) => number.to_string(),
+        Toml::Float(number) => number.to_string(),
+        other => other.type_str().to_owned(),
     }
 }
 
