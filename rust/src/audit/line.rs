@@ -138,12 +138,6 @@ pub(super) fn sha256(bytes: &[u8]) -> String {
     hex(digest::digest(&digest::SHA256, bytes).as_ref())
 }
 
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
-}
-
 /// Compact JSON in which every character that steers a terminal or hides text is escaped. JSON itself asks
 /// that only of the first 32 characters.
 struct OneLine;
@@ -178,6 +172,7 @@ mod tests {
     use super::*;
     use crate::audit::{Intent, Outcome, RedcapUser, Refused};
     use crate::error::Kind;
+    use crate::hex::hex;
 
     fn who() -> Who {
         Who { host: Some("db01".into()), uid: Some(1000), user: Some("miller".into()) }
