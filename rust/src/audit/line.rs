@@ -8,6 +8,7 @@ use serde_json::ser::Formatter;
 
 use super::entry::Body;
 use super::who::Who;
+use crate::hex::hex;
 
 /// The version of the format that is written here.
 pub(super) const VERSION: u32 = 1;
@@ -172,7 +173,6 @@ mod tests {
     use super::*;
     use crate::audit::{Intent, Outcome, RedcapUser, Refused};
     use crate::error::Kind;
-    use crate::hex::hex;
 
     fn who() -> Who {
         Who { host: Some("db01".into()), uid: Some(1000), user: Some("miller".into()) }
