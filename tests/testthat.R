@@ -1,0 +1,4 @@
+library(testthat)
+library(keycap)
+
+test_check("keycap")
