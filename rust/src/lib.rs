@@ -5,8 +5,10 @@
 //! `token` · `project` · `net` · `store` · `audit` · `redcap` · `serve` · `sandbox`.
 
 pub mod audit;
+pub mod border;
 pub mod ctx;
 pub mod error;
+mod file;
 pub mod net;
 pub mod project;
 pub mod redcap;

@@ -1,5 +1,10 @@
-//! The user's registry, settings and policy.
+//! What is set up here: projects, the registry that binds token names to origins, and the settings.
 
-/// The merged settings.
-#[derive(Clone, Debug, Default)]
-pub struct Settings;
+mod registry;
+mod settings;
+mod setup;
+
+pub use registry::{Kept, Project};
+pub(crate) use registry::Registries;
+pub use settings::{Settings, SettingsSource};
+pub(crate) use setup::{Wish, delete, set_up, unknown};

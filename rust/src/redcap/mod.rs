@@ -1,1 +1,17 @@
-//! The pipeline: the only way to the wire.
+//! The pipeline: the only way to the wire. Requests, answers, their classification, the limiter.
+//!
+//! `bound origin → policy → limiter permit → look-up → intent durable → send, scrub → outcome`, in
+//! [`pipeline::Operation::call`] and nowhere else.
+
+mod answer;
+mod classify;
+mod limiter;
+mod pipeline;
+mod policy;
+mod probe;
+mod request;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use pipeline::{Operation, blank, malformed, wanted};
+pub(crate) use probe::{Probe, probe};

@@ -13,7 +13,7 @@ pub fn looks_like_token(text: &str) -> bool {
 }
 
 /// The error for a token that was given where a name belongs. It does not repeat what was given.
-fn token_in_argument(argument: &str) -> Error {
+pub(crate) fn token_in_argument(argument: &str) -> Error {
     Error::new(
         Kind::TokenInArgument,
         format!("`{argument}` looks like a REDCap token; keycap takes the name of a token, never the token"),

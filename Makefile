@@ -1,0 +1,50 @@
+# Two commands are enough: `make demo` and `make test`. Each installs what is missing, builds, and runs.
+# Everything they make is in build/ and rust/target/.
+
+SHELL = /bin/sh
+export KEYCAP_TARGET_DIR := $(CURDIR)/build/rust
+export KEYCAP_LIBRARY := $(CURDIR)/build/library
+
+.PHONY: help demo test docs dist dist-check install setup locks clean
+
+help:
+	@echo 'make demo        the road from a token name to a tested token, against the sandbox'
+	@echo 'make test        everything that must hold: the core, the package, its check'
+	@echo 'make docs        man/ and NAMESPACE from the comments in R/'
+	@echo 'make dist        the source tarball with vendored crates, in build/dist/'
+	@echo 'make dist-check  checks that tarball without a network'
+	@echo 'make locks       brings src/rust/Cargo.lock in line with rust/Cargo.lock'
+	@echo 'make clean       removes what was built'
+
+demo: install
+	@sh tools/with-r.sh Rscript --vanilla tools/demo.R
+
+test:
+	@sh tools/setup.sh test
+	@sh tools/test.sh
+
+# The package in a library of its own, not in the user's.
+install:
+	@sh tools/setup.sh demo
+	@sh tools/install.sh
+
+docs: install
+	@sh tools/setup.sh docs
+	@sh tools/with-r.sh Rscript --vanilla tools/docs.R
+
+dist:
+	@sh tools/setup.sh dist
+	@sh tools/dist.sh
+
+dist-check: dist
+	@sh tools/dist-check.sh
+
+setup:
+	@sh tools/setup.sh test
+
+locks:
+	@sh tools/locks.sh --update
+
+clean:
+	sh cleanup
+	rm -rf build rust/target src/rust/core

@@ -1,0 +1,74 @@
+# The one way from R into the core: starts an operation, waits for it, shows what it says, and gives its value or
+# raises its error. While it runs R stays responsive: the core works on a thread of its own, and between two looks
+# at it an interrupt is let through.
+core_call <- function(op, args = list(), error_call = rlang::caller_env()) {
+  handle <- NULL
+  on.exit(if (!is.null(handle)) kc_cancel(handle))
+  handle <- core_value(kc_start(op, as_utf8(args), session_info()), error_call)
+  repeat {
+    answer <- kc_poll(handle, 100L)
+    if (answer$kind != "pending") {
+      # The core has given the handle up; showing an event below may leave this function.
+      handle <- NULL
+    }
+    lapply(answer$events, show_event)
+    if (is.null(handle)) {
+      return(core_value(answer, error_call))
+    }
+    kc_check_interrupt()
+  }
+}
+
+# The value of an answer, or its error as a condition of the classes `keycap_error_<kind>` and `keycap_error`.
+core_value <- function(answer, error_call) {
+  if (answer$kind == "error") {
+    core_abort(answer$error, error_call)
+  }
+  answer$value
+}
+
+# Raises an error of the core. Its texts may come from a server: they are data, and neither cli nor glue sees them
+# as a format.
+core_abort <- function(error, error_call) {
+  rlang::abort(
+    c(error$message, rlang::set_names(error$hints, rep("i", length(error$hints)))),
+    class = c(paste0("keycap_error_", error$kind), "keycap_error"),
+    call = error_call,
+    use_cli_format = FALSE,
+    kind = error$kind,
+    hints = error$hints,
+    !!!condition_fields(error$fields)
+  )
+}
+
+# The facts of an error become fields of the condition, beside `kind` and `hints`; the names that conditions use
+# themselves get a prefix.
+condition_fields <- function(fields) {
+  taken <- c("message", "call", "trace", "parent", "class", "body", "footer", "use_cli_format", "kind", "hints")
+  clash <- names(fields) %in% taken
+  names(fields)[clash] <- paste0("field_", names(fields)[clash])
+  fields
+}
+
+# Shows what the core says on the way. The text is data here too.
+show_event <- function(event) {
+  if (event$kind == "warning") {
+    rlang::warn(event$text, class = "keycap_warning", use_cli_format = FALSE)
+  } else if (!isTRUE(getOption("keycap.quiet"))) {
+    text <- event$text
+    cli::cli_bullets(c("i" = "{text}"))
+  }
+}
+
+# R marks texts with their encoding; the core takes UTF-8 only.
+as_utf8 <- function(x) {
+  if (is.list(x)) {
+    x[] <- lapply(x, as_utf8)
+  } else if (is.character(x)) {
+    x[] <- enc2utf8(x)
+  }
+  if (!is.null(names(x))) {
+    names(x) <- enc2utf8(names(x))
+  }
+  x
+}

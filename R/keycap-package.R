@@ -1,0 +1,16 @@
+#' keycap: REDCap API tokens by name, sealed from R
+#'
+#' R code names a token; the compiled core finds it, makes the call to REDCap, wipes the token from memory and
+#' writes an audit entry. R never holds the token.
+#'
+#' @section Options:
+#' `keycap.quiet`: when `TRUE`, remarks on the way are not shown; warnings and errors are.
+#'
+#' @keywords internal
+#' @useDynLib keycap, .registration = TRUE, .fixes = "C_"
+"_PACKAGE"
+
+.onUnload <- function(libpath) {
+  kc_shutdown()
+  library.dynam.unload("keycap", libpath)
+}

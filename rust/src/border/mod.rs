@@ -1,0 +1,88 @@
+//! What the host can ask for, by name. The host hands over values and gets values; it decides nothing.
+//!
+//! [`start`] runs on the host's thread: there the environment is read and the HTTPS client is made, since both
+//! read environment variables, which another thread must not do while the host may change them. Everything
+//! else happens on the I/O thread.
+
+mod arguments;
+mod projects;
+mod sandboxes;
+mod tokens;
+
+use std::sync::Arc;
+
+use crate::ctx::{Ctx, Events, SystemClock, SystemRandom};
+use crate::error::{Error, Kind, Result};
+use crate::net::Net;
+use crate::net::io::{self, Task};
+use crate::project::Settings;
+use crate::store::Environment;
+use crate::value::Value;
+
+use arguments::{Arguments, Session};
+
+/// Starts an operation by name. What the arguments and results are stands at each operation.
+///
+/// # Errors
+/// `argument`, `token_in_argument`: the arguments; `damaged`, `file`: the settings; `internal`: no such
+/// operation, or no thread to be had. Everything later comes through the task.
+pub fn start(op: &str, args: Value, session: &Value) -> Result<Task> {
+    let arguments = Arguments::new(args)?;
+    let session = Session::read(session)?;
+    match op {
+        "setup_project" => projects::set_up(&arguments, &session),
+        "load_project" => projects::load(&arguments, &session),
+        "get_projects" => projects::list(&session),
+        "delete_project" => projects::delete(&arguments, &session),
+        "view_token" => tokens::view(&arguments, &session),
+        "test_token" => tokens::test(&arguments, &session),
+        "sandbox_start" => sandboxes::start(&arguments),
+        "sandbox_command" => sandboxes::command(&arguments),
+        "sandbox_stop" => sandboxes::stop(&arguments),
+        "sandbox_run" => sandboxes::run(&arguments),
+        "info" => info(&session),
+        _ => Err(Error::new(Kind::Internal, format!("there is no operation `{op}`"))),
+    }
+}
+
+/// The process's clients: kept between operations, so that a second call is quick. Touched on the host's
+/// thread alone; `Net` itself minds forks.
+fn net() -> Net {
+    static NET: std::sync::OnceLock<Net> = std::sync::OnceLock::new();
+    NET.get_or_init(Net::new).clone()
+}
+
+/// Builds the world of an operation, on the host's thread. Events are bound when the task starts.
+fn ctx(session: &Session, env: Environment) -> Result<Ctx> {
+    let dirs = session.dirs.clone();
+    let settings = Settings::load(session.settings_source(), &dirs)?;
+    Ok(Ctx {
+        clock: Arc::new(SystemClock::new()),
+        random: Arc::new(SystemRandom),
+        dirs,
+        settings,
+        env,
+        log: Events::none(),
+        net: net(),
+    })
+}
+
+/// Runs blocking work as a task.
+fn run_blocking(ctx: Ctx, work: impl FnOnce(&Ctx) -> Result<Value> + Send + 'static) -> Result<Task> {
+    io::start(move |events| async move {
+        let ctx = Ctx { log: events, ..ctx };
+        tokio::task::spawn_blocking(move || work(&ctx))
+            .await
+            .unwrap_or_else(|_| Err(Error::new(Kind::Internal, "internal error in blocking work")))
+    })
+}
+
+/// `info`: version and the settings that were found. No arguments.
+fn info(session: &Session) -> Result<Task> {
+    run_blocking(ctx(session, Environment::empty())?, |ctx| {
+        Ok(Value::list([
+            ("version", env!("CARGO_PKG_VERSION").into()),
+            ("settings", ctx.settings.to_value()),
+        ]))
+    })
+}

@@ -1,0 +1,129 @@
+//! Operations on projects.
+
+use super::arguments::{Arguments, Session};
+use super::{ctx, run_blocking};
+use crate::ctx::Ctx;
+use crate::error::{Error, Kind, Result};
+use crate::net::io::{self, Task};
+use crate::project::{self, Kept, Project, Registries, Wish};
+use crate::redcap::{blank, malformed, wanted};
+use crate::store::{self, Environment};
+use crate::token::{Form, ShortName};
+use crate::value::{Column, Table, Value};
+
+/// The variable that gives `redcap_uri` where the argument is missing.
+const URI_VARIABLE: &str = "REDCapSync_REDCAP_URI";
+
+/// `setup_project`: `short_name`, `dir_path`, `redcap_uri`, `token_name`, `redcap_user`, `dag`, `overwrite`.
+/// Answers the project, where it is kept (`user` or `session`), and whether a usable token was found.
+pub(super) fn set_up(arguments: &Arguments, session: &Session) -> Result<Task> {
+    let short_name = ShortName::new(&arguments.text("short_name")?)?;
+    let redcap_uri = match arguments.optional_text("redcap_uri")? {
+        Some(uri) => uri,
+        None => std::env::var(URI_VARIABLE).ok().filter(|uri| !uri.is_empty()).ok_or_else(|| {
+            Error::new(Kind::Argument, format!("`redcap_uri` is missing and `{URI_VARIABLE}` is not set"))
+                .hint("give the address of your REDCap's API, such as `https://redcap.example.org/api/`")
+                .field("argument", "redcap_uri")
+        })?,
+    };
+    let default_name = short_name.default_token_name();
+    let token_name = arguments.optional_text("token_name")?.unwrap_or_else(|| default_name.as_str().to_owned());
+    let project = Project::from_value(&Value::list([
+        ("short_name", short_name.as_str().into()),
+        ("dir_path", arguments.optional_text("dir_path")?.into()),
+        ("redcap_uri", redcap_uri.into()),
+        ("token_name", token_name.into()),
+        ("redcap_user", arguments.optional_text("redcap_user")?.into()),
+        ("dag", arguments.optional_text("dag")?.into()),
+    ]))?;
+    let sandbox = session.is_sandbox(&project.redcap_uri);
+    let ctx = ctx(session, Environment::take(&project.token_name))?;
+    let wish = Wish { project, overwrite: arguments.flag("overwrite")?, sandbox };
+    io::start(move |log| async move {
+        let ctx = Ctx { log, ..ctx };
+        let for_work = ctx.clone();
+        let done = tokio::task::spawn_blocking(move || project::set_up(&for_work, wish))
+            .await
+            .unwrap_or_else(|_| Err(Error::new(Kind::Internal, "internal error in blocking work")))?;
+        let name = done.project.short_name.as_str();
+        match (done.kept, &done.project.dir_path) {
+            (Kept::User, _) => ctx.log.note(format!("`{name}` is set up; `load_project(\"{name}\")` brings it back")),
+            (Kept::Session, None) => ctx
+                .log
+                .note(format!("`{name}` lives in this session only; give `dir_path` to keep it")),
+            (Kept::Session, Some(_)) => ctx.log.note(format!("`{name}` is a sandbox's: it is forgotten with this session")),
+        }
+        let token_usable = say_token(&ctx, &done.project, sandbox).await;
+        Ok(Value::list([
+            ("project", done.project.to_value()),
+            ("kept", done.kept.as_str().into()),
+            ("token_usable", token_usable.into()),
+        ]))
+    })
+}
+
+/// Says whether a usable token is found, and how to set one. A store that fails is no reason to fail here.
+async fn say_token(ctx: &Ctx, project: &Project, sandbox: bool) -> bool {
+    let name = project.token_name.as_str();
+    let trouble = match store::look_up(ctx, &wanted(project, sandbox)).await {
+        Ok(Some(found)) if found.form == Form::Project => {
+            ctx.log.note(format!("a token is found under `{name}` (source: {})", found.source));
+            return true;
+        }
+        Ok(Some(found)) => malformed(ctx, project, &found),
+        Ok(None) => blank(project),
+        Err(error) => error,
+    };
+    ctx.log.note(trouble.message);
+    for hint in trouble.hints {
+        ctx.log.note(hint);
+    }
+    false
+}
+
+/// `load_project`: `short_name`. Answers the project as the registry has it.
+pub(super) fn load(arguments: &Arguments, session: &Session) -> Result<Task> {
+    let short_name = ShortName::new(&arguments.text("short_name")?)?;
+    run_blocking(ctx(session, Environment::empty())?, move |ctx| {
+        let found = Registries::new(&ctx.dirs).find(&short_name)?;
+        let (_, project) = found.ok_or_else(|| project::unknown(&short_name))?;
+        Ok(Value::list([("project", project.to_value())]))
+    })
+}
+
+/// `get_projects`: a table of the projects of this user and this session.
+pub(super) fn list(session: &Session) -> Result<Task> {
+    run_blocking(ctx(session, Environment::empty())?, |ctx| {
+        let both = Registries::new(&ctx.dirs).read_both()?;
+        let column = |name: &str, of: fn(&(Kept, Project)) -> Option<&str>| {
+            (name.to_owned(), Column::text(both.iter().map(of)))
+        };
+        Ok(Value::Table(Table {
+            columns: vec![
+                column("short_name", |(_, p)| Some(p.short_name.as_str())),
+                column("redcap_uri", |(_, p)| Some(p.redcap_uri.as_str())),
+                column("token_name", |(_, p)| Some(p.token_name.as_str())),
+                column("dir_path", |(_, p)| p.dir_path.as_deref()),
+                column("redcap_user", |(_, p)| p.redcap_user.as_deref()),
+                column("dag", |(_, p)| p.dag.as_deref()),
+                column("project_id", |(_, p)| p.project_id.as_deref()),
+                column("kept", |(kept, _)| Some(kept.as_str())),
+            ],
+        }))
+    })
+}
+
+/// `delete_project`: `short_name`. Answers the files that were removed; data and tokens stay.
+pub(super) fn delete(arguments: &Arguments, session: &Session) -> Result<Task> {
+    let short_name = ShortName::new(&arguments.text("short_name")?)?;
+    run_blocking(ctx(session, Environment::empty())?, move |ctx| {
+        let deleted = project::delete(ctx, &short_name)?;
+        let name = short_name.as_str();
+        ctx.log.note(format!("`{name}` is no longer set up here; its data and its token were not touched"));
+        ctx.log.note(format!("the token under `{}` still works until it is deleted in REDCap", deleted.token_name.as_str()));
+        if let Some(left) = deleted.left {
+            ctx.log.note(format!("left a file in the project's folder: {left}"));
+        }
+        Ok(Value::list([("short_name", name.into()), ("removed", deleted.removed.into())]))
+    })
+}

@@ -1,0 +1,160 @@
+//! Operations on tokens: viewing and testing.
+
+use super::arguments::{Arguments, Session};
+use super::ctx;
+use crate::ctx::Ctx;
+use crate::error::{Error, Kind, Result};
+use crate::net::io::{self, Task};
+use crate::project::Project;
+use crate::redcap::{Operation, Probe, blank, malformed, probe, wanted};
+use crate::store::{self, Environment, Found, Sighting};
+use crate::token::Form;
+use crate::value::{Column, Table, Value};
+
+fn project(arguments: &Arguments) -> Result<Project> {
+    let value = arguments.value("project").ok_or_else(|| {
+        Error::new(Kind::Argument, "`project` is missing").hint("make one with `setup_project()` or `load_project()`")
+    })?;
+    Project::from_value(value)
+}
+
+/// `view_token`: `project`. Answers one row of facts and the lines to print. Looks into all stores.
+pub(super) fn view(arguments: &Arguments, session: &Session) -> Result<Task> {
+    let project = project(arguments)?;
+    let sandbox = session.is_sandbox(&project.redcap_uri);
+    let ctx = ctx(session, Environment::take(&project.token_name))?;
+    io::start(move |log| async move {
+        let ctx = Ctx { log, ..ctx };
+        let mut hits: Vec<Found> = Vec::new();
+        let mut trouble = Vec::new();
+        for Sighting { source, answer } in store::look_everywhere(&ctx, &wanted(&project, sandbox)).await {
+            match answer {
+                Ok(found) => hits.extend(found),
+                Err(error) => trouble.push((source, error)),
+            }
+        }
+        // A store that fails before the first hit would make a call fail too: then the answer is not known.
+        let order = |source: &str| ctx.settings.order.iter().position(|name| name == source);
+        let first_hit = hits.first().and_then(|found| order(found.source));
+        for (source, error) in trouble {
+            let decides = !hits.iter().any(|found| found.source == "sandbox")
+                && (first_hit.is_none() || order(source) < first_hit);
+            if decides {
+                return Err(error);
+            }
+            ctx.log.warning(format!("`{source}` could not be asked: {}", error.message));
+        }
+        warn_of_others(&ctx, &project, &hits);
+        Ok(facts(&ctx, &project, hits.first()))
+    })
+}
+
+/// The same name with different tokens in two stores: the first one counts, and somebody will be surprised.
+fn warn_of_others(ctx: &Ctx, project: &Project, hits: &[Found]) {
+    let Some((first, others)) = hits.split_first() else { return };
+    let name = project.token_name.as_str();
+    let print = first.secret.fingerprint();
+    for other in others.iter().filter(|other| other.secret.fingerprint() != print) {
+        ctx.log.warning(format!(
+            "`{name}` holds different tokens in `{}` ({print}) and in `{}` ({}); `{}` is used",
+            first.source,
+            other.source,
+            other.secret.fingerprint(),
+            first.source
+        ));
+    }
+}
+
+fn facts(ctx: &Ctx, project: &Project, found: Option<&Found>) -> Value {
+    let name = project.token_name.as_str();
+    let print = found.map(|found| found.secret.fingerprint().to_string());
+    let row = Table {
+        columns: vec![
+            ("token_name".into(), Column::text([Some(name)])),
+            ("source".into(), Column::text([found.map(|f| f.source)])),
+            ("is_set".into(), Column::Flag(vec![Some(found.is_some())])),
+            ("form".into(), Column::text([found.map(|f| f.form.as_str())])),
+            ("n_chars".into(), Column::Int(vec![found.map(|f| f.secret.n_chars() as i32)])),
+            ("fingerprint".into(), Column::text([print.as_deref()])),
+        ],
+    };
+    let mut lines: Vec<(String, Value)> = vec![("token name".into(), name.into())];
+    let mut line = |label: &str, text: String| lines.push((label.to_owned(), text.into()));
+    if let Some(found) = found {
+        line("source", found.source.to_owned());
+        line("set", "yes".to_owned());
+        let form = match &found.form {
+            Form::Malformed { what, .. } => format!("malformed: {what}; a token has {}", ctx.settings.token_form.describe()),
+            Form::Super => "super token (64 characters): keycap does not use super tokens".to_owned(),
+            Form::Project => "project token".to_owned(),
+        };
+        line("form", form);
+        line("length", format!("{} characters", found.secret.n_chars()));
+        // The mask has one length for all tokens: it says nothing.
+        line("mask", "********".to_owned());
+        line("fingerprint", print.unwrap_or_default());
+    } else {
+        line("set", "no: blank (unset or empty) in every store".to_owned());
+        for hint in blank(project).hints {
+            line("", hint);
+        }
+    }
+    Value::list([("row", Value::Table(row)), ("lines", Value::List(lines))])
+}
+
+/// `test_token`: `project`. Answers whether REDCap takes the token, and if not, why; what leaves the question
+/// open is an error.
+pub(super) fn test(arguments: &Arguments, session: &Session) -> Result<Task> {
+    let project = project(arguments)?;
+    let sandbox = session.is_sandbox(&project.redcap_uri);
+    let ctx = ctx(session, Environment::take(&project.token_name))?;
+    let client = ctx.net.client(&ctx.settings.net)?;
+    io::start(move |log| async move {
+        let ctx = Ctx { log, ..ctx };
+        let operation = Operation::new(&ctx, project.clone(), sandbox, client);
+        match probe(&ctx, &project, operation).await {
+            Ok(found) => Ok(works(&project, found)),
+            Err(error) if matches!(error.kind, Kind::TokenRefused | Kind::TokenMissing | Kind::TokenForm) => {
+                Ok(fails(&project, error))
+            }
+            Err(error) => Err(error),
+        }
+    })
+}
+
+fn works(project: &Project, found: Probe) -> Value {
+    let mut project = project.clone();
+    let name = project.token_name.as_str();
+    let message = format!("REDCap accepts the token under `{name}`");
+    let mut lines: Vec<(String, Value)> = Vec::new();
+    let mut line = |label: &str, text: Option<String>| lines.extend(text.map(|text| (label.to_owned(), text.into())));
+    line("server", Some(project.redcap_uri.origin().to_string()));
+    line("REDCap version", Some(found.version));
+    line("project id", found.project_id.clone());
+    line("project title", found.project_title);
+    line("fingerprint", found.fingerprint);
+    line("API page", Some(found.api_page));
+    line("remark", found.remark);
+    if found.project_id.is_some() {
+        project.project_id = found.project_id;
+    }
+    Value::list([
+        ("works", true.into()),
+        ("reason", Value::Nothing),
+        ("message", message.into()),
+        ("hints", Value::List(Vec::new())),
+        ("lines", Value::List(lines)),
+        ("project", project.to_value()),
+    ])
+}
+
+fn fails(project: &Project, error: Error) -> Value {
+    Value::list([
+        ("works", false.into()),
+        ("reason", error.kind.as_str().into()),
+        ("message", error.message.into()),
+        ("hints", error.hints.into()),
+        ("lines", Value::List(Vec::new())),
+        ("project", project.to_value()),
+    ])
+}

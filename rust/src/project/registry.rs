@@ -1,0 +1,322 @@
+//! The registry: which projects this user set up, and to which origin each token name is bound.
+//!
+//! Two layers of one form: the user's own (`projects.json` in the settings folder) and the session's (in the
+//! session's folder: projects without a folder, and those of a sandbox). They are the authority on where a
+//! token may go; project files and objects are hints.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ctx::Dirs;
+use crate::error::{Error, Kind, Result};
+use crate::file::{self, Readers, SideLock};
+use crate::net::{Origin, ServerUrl};
+use crate::token::{ShortName, TokenName, looks_like_token};
+use crate::value::Value;
+
+/// Project files are called `keycap_<short_name>.json`.
+const PROJECT_FILE_PREFIX: &str = "keycap_";
+const REGISTRY_FILE: &str = "projects.json";
+const VERSION: u32 = 1;
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// One REDCap project as set up here. All that it has of a token is its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Project {
+    /// By what the user knows it.
+    pub short_name: ShortName,
+    /// The project's folder; none for a project of this session only.
+    pub dir_path: Option<String>,
+    /// The address of the server's API.
+    pub redcap_uri: ServerUrl,
+    /// The name under which the token is looked up.
+    pub token_name: TokenName,
+    /// The REDCap user whose token it is, as declared at set-up.
+    pub redcap_user: Option<String>,
+    /// The Data Access Group that the token should be confined to, as declared at set-up.
+    pub dag: Option<String>,
+    /// REDCap's id of the project, pinned by the first successful test.
+    pub project_id: Option<String>,
+}
+
+/// A project as it stands in files.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored {
+    short_name: String,
+    dir_path: Option<String>,
+    redcap_uri: String,
+    token_name: String,
+    redcap_user: Option<String>,
+    dag: Option<String>,
+    project_id: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredRegistry {
+    keycap_registry: u32,
+    projects: Vec<Stored>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredProjectFile {
+    keycap_project: u32,
+    project: Stored,
+}
+
+impl Project {
+    fn stored(&self) -> Stored {
+        Stored {
+            short_name: self.short_name.as_str().to_owned(),
+            dir_path: self.dir_path.clone(),
+            redcap_uri: self.redcap_uri.as_str().to_owned(),
+            token_name: self.token_name.as_str().to_owned(),
+            redcap_user: self.redcap_user.clone(),
+            dag: self.dag.clone(),
+            project_id: self.project_id.clone(),
+        }
+    }
+
+    fn from_stored(stored: Stored) -> Result<Self> {
+        for (text, what) in
+            [(&stored.dir_path, "dir_path"), (&stored.redcap_user, "redcap_user"), (&stored.dag, "dag")]
+        {
+            if text.as_deref().is_some_and(looks_like_token) {
+                return Err(crate::token::token_in_argument(what));
+            }
+        }
+        let id_legal = |id: &String| !id.is_empty() && id.len() <= 12 && id.bytes().all(|b| b.is_ascii_digit());
+        if stored.project_id.as_ref().is_some_and(|id| !id_legal(id)) {
+            return Err(Error::new(Kind::Argument, "`project_id` is not usable: it is a whole number"));
+        }
+        Ok(Self {
+            short_name: ShortName::new(&stored.short_name)?,
+            dir_path: stored.dir_path,
+            redcap_uri: ServerUrl::parse(&stored.redcap_uri)?,
+            token_name: TokenName::new(&stored.token_name)?,
+            redcap_user: stored.redcap_user,
+            dag: stored.dag,
+            project_id: stored.project_id,
+        })
+    }
+
+    /// Reads a project as the host hands it over: a hint, checked for form only.
+    ///
+    /// # Errors
+    /// `argument`, `token_in_argument`.
+    pub fn from_value(value: &Value) -> Result<Self> {
+        let optional = |name: &str| match value.get(name) {
+            None | Some(Value::Nothing) => Ok(None),
+            Some(Value::Text(text)) => Ok(Some(text.clone())),
+            Some(_) => Err(Error::new(Kind::Argument, format!("`project${name}` is not one text"))
+                .hint("set the project up again with `setup_project()`, or load it with `load_project()`")),
+        };
+        let needed = |name: &str| {
+            optional(name)?.ok_or_else(|| {
+                Error::new(Kind::Argument, format!("`project` is not a keycap project: it has no `{name}`"))
+                    .hint("set it up with `setup_project()`, or load it with `load_project()`")
+            })
+        };
+        Self::from_stored(Stored {
+            short_name: needed("short_name")?,
+            dir_path: optional("dir_path")?,
+            redcap_uri: needed("redcap_uri")?,
+            token_name: needed("token_name")?,
+            redcap_user: optional("redcap_user")?,
+            dag: optional("dag")?,
+            project_id: optional("project_id")?,
+        })
+    }
+
+    /// As the host gets it.
+    pub fn to_value(&self) -> Value {
+        Value::list([
+            ("short_name", self.short_name.as_str().into()),
+            ("dir_path", self.dir_path.clone().into()),
+            ("redcap_uri", self.redcap_uri.as_str().into()),
+            ("token_name", self.token_name.as_str().into()),
+            ("redcap_user", self.redcap_user.clone().into()),
+            ("dag", self.dag.clone().into()),
+            ("project_id", self.project_id.clone().into()),
+        ])
+    }
+
+    /// The name of its file in its folder.
+    pub(crate) fn file(&self) -> Option<PathBuf> {
+        let name = format!("{PROJECT_FILE_PREFIX}{}.json", self.short_name.as_str());
+        self.dir_path.as_ref().map(|dir| Path::new(dir).join(name))
+    }
+}
+
+fn damaged(path: &Path, why: &str) -> Error {
+    Error::new(Kind::Damaged, format!("`{}` is damaged ({why}); keycap left it as it is", path.display()))
+        .hint("repair the file by hand, or move it away and set the projects up again")
+        .field("path", path.display().to_string())
+}
+
+fn read_text(path: &Path) -> Result<Option<String>> {
+    match fs::read(path) {
+        Ok(bytes) => String::from_utf8(bytes).map(Some).map_err(|_| damaged(path, "it is not UTF-8")),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(file::fault(path, "cannot be read", &e)),
+    }
+}
+
+/// What is wrong with a JSON text, by place and never by content: a file may hold anything.
+fn json_fault(e: &serde_json::Error) -> String {
+    let what = match e.classify() {
+        serde_json::error::Category::Eof => "it ends too early",
+        serde_json::error::Category::Data => "it has not the form that keycap writes",
+        _ => "it is not JSON",
+    };
+    format!("{what}, line {}", e.line())
+}
+
+pub(super) fn parse_registry(text: &str, path: &Path) -> Result<Vec<Project>> {
+    let stored: StoredRegistry = serde_json::from_str(text).map_err(|e| damaged(path, &json_fault(&e)))?;
+    if stored.keycap_registry != VERSION {
+        return Err(damaged(path, "it was written by a newer keycap"));
+    }
+    let unusable = |e: Error| damaged(path, &e.message);
+    stored.projects.into_iter().map(|stored| Project::from_stored(stored).map_err(unusable)).collect()
+}
+
+/// Reads the project file in a project's folder; `None` where there is none.
+pub(super) fn read_project_file(path: &Path) -> Result<Option<Project>> {
+    let Some(text) = read_text(path)? else { return Ok(None) };
+    let stored: StoredProjectFile = serde_json::from_str(&text).map_err(|e| damaged(path, &json_fault(&e)))?;
+    if stored.keycap_project != VERSION {
+        return Err(damaged(path, "it was written by a newer keycap"));
+    }
+    Project::from_stored(stored.project).map(Some).map_err(|e| damaged(path, &e.message))
+}
+
+pub(super) fn write_project_file(path: &Path, project: &Project) -> Result<()> {
+    write_json(path, &StoredProjectFile { keycap_project: VERSION, project: project.stored() }, Readers::AsUsual)
+}
+
+fn write_json(path: &Path, content: &impl Serialize, readers: Readers) -> Result<()> {
+    let mut text = serde_json::to_vec_pretty(content)
+        .map_err(|_| Error::new(Kind::Internal, format!("`{}` cannot be written as JSON", path.display())))?;
+    text.push(b'\n');
+    file::replace(path, &text, readers)
+}
+
+/// In which layer a project is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// The user's own registry.
+    User,
+    /// This session's.
+    Session,
+}
+
+impl Kept {
+    /// `user` or `session`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Session => "session",
+        }
+    }
+}
+
+/// Both layers.
+pub(crate) struct Registries {
+    user: PathBuf,
+    session: PathBuf,
+}
+
+impl Registries {
+    pub(crate) fn new(dirs: &Dirs) -> Self {
+        Self { user: dirs.config.join(REGISTRY_FILE), session: dirs.session.join(REGISTRY_FILE) }
+    }
+
+    fn path(&self, kept: Kept) -> &Path {
+        match kept {
+            Kept::User => &self.user,
+            Kept::Session => &self.session,
+        }
+    }
+
+    /// The projects of one layer.
+    pub(crate) fn read(&self, kept: Kept) -> Result<Vec<Project>> {
+        let path = self.path(kept);
+        read_text(path)?.map_or_else(|| Ok(Vec::new()), |text| parse_registry(&text, path))
+    }
+
+    /// The projects of both layers, the session's first.
+    pub(crate) fn read_both(&self) -> Result<Vec<(Kept, Project)>> {
+        let mut both = Vec::new();
+        for kept in [Kept::Session, Kept::User] {
+            both.extend(self.read(kept)?.into_iter().map(|project| (kept, project)));
+        }
+        Ok(both)
+    }
+
+    /// Changes one layer under its lock: read, change, replace whole. Nothing is written when `change` fails.
+    pub(crate) fn change<T>(&self, kept: Kept, change: impl FnOnce(&mut Vec<Project>) -> Result<T>) -> Result<T> {
+        let path = self.path(kept);
+        if let Some(folder) = path.parent() {
+            file::make_private_folder(folder)?;
+        }
+        let _lock = SideLock::take(&path.with_extension("json.lock"), false, PATIENCE)?;
+        let mut projects = self.read(kept)?;
+        let answer = change(&mut projects)?;
+        let stored = StoredRegistry {
+            keycap_registry: VERSION,
+            projects: projects.iter().map(Project::stored).collect(),
+        };
+        write_json(path, &stored, Readers::Owner)?;
+        Ok(answer)
+    }
+
+    /// Finds a project by its short name: the session's first, then the user's.
+    pub(crate) fn find(&self, short_name: &ShortName) -> Result<Option<(Kept, Project)>> {
+        Ok(self.read_both()?.into_iter().find(|(_, project)| project.short_name == *short_name))
+    }
+
+    /// The origins that a token name is bound to by this user's or this session's registry.
+    pub(crate) fn origins_of(&self, token_name: &TokenName) -> Result<Vec<Origin>> {
+        let both = self.read_both()?;
+        Ok(both
+            .into_iter()
+            .filter(|(_, project)| project.token_name == *token_name)
+            .map(|(_, project)| project.redcap_uri.origin().clone())
+            .collect())
+    }
+
+    /// Pins REDCap's project id, wherever this project is kept with this token name and address. Answers the
+    /// id that is pinned now.
+    pub(crate) fn pin(&self, project: &Project, id: &str) -> Result<String> {
+        for kept in [Kept::Session, Kept::User] {
+            let same = |other: &Project| {
+                other.short_name == project.short_name
+                    && other.token_name == project.token_name
+                    && other.redcap_uri == project.redcap_uri
+            };
+            let Some(known) = self.read(kept)?.into_iter().find(same) else { continue };
+            if let Some(pinned) = known.project_id {
+                return Ok(pinned);
+            }
+            return self.change(kept, |projects| {
+                let Some(entry) = projects.iter_mut().find(|entry| same(entry)) else { return Ok(id.to_owned()) };
+                let pinned = entry.project_id.get_or_insert_with(|| id.to_owned()).clone();
+                if let Some(path) = entry.file()
+                    && let Ok(Some(mut in_folder)) = read_project_file(&path)
+                    && in_folder.redcap_uri == entry.redcap_uri
+                {
+                    in_folder.project_id = Some(pinned.clone());
+                    // The file is a hint for people; that a shared folder is read-only now does no harm.
+                    let _ = write_project_file(&path, &in_folder);
+                }
+                Ok(pinned)
+            });
+        }
+        Ok(id.to_owned())
+    }
+}

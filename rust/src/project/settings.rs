@@ -1,0 +1,360 @@
+//! Settings: one loader for the user's file and the site's.
+//!
+//! Each setting is found at the first of: option of the session (`options(keycap.timeout = 30)`), environment
+//! (`KEYCAP_TIMEOUT`), the user's file (`config.toml` in the settings folder), the site's file
+//! (`/etc/keycap/config.toml` or the platform's place), built-in value. What the site's file names in `locked`
+//! nobody outranks. `servers` is read from the site's file alone: a user binds a server by setting a project up.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use toml::{Table, Value as Toml};
+
+use crate::ctx::Dirs;
+use crate::error::{Error, Kind, Result};
+use crate::net::{NetSettings, Origin, ProxyEnv};
+use crate::token::FormRule;
+use crate::value::Value;
+
+/// The stores that can stand in `stores`.
+pub(crate) const STORES: [&str; 2] = ["env", "keyring"];
+
+/// Every setting, with what it means. A name that is not in this list is an error, so that a slip in a
+/// settings file cannot pass unseen.
+const KEYS: [(&str, &str); 11] = [
+    ("token_form", "the form of a token: `redcap`, or a length such as `40:+/=`"),
+    ("stores", "the stores in the order of look-up"),
+    ("ca_file", "a PEM file with the institution's certificate authorities"),
+    ("connect_timeout", "seconds to wait for a connection"),
+    ("timeout", "seconds to wait for a whole answer"),
+    ("servers", "origins that every token of this machine may go to (site file only)"),
+    ("audit_dir", "the folder of the audit log"),
+    ("limit", "requests to one server in any 60 seconds"),
+    ("limit_folder", "a folder through which users of this machine share the limit"),
+    ("retries", "how often a read is tried again"),
+    ("locked", "settings that nobody outranks (site file only)"),
+];
+
+/// The merged settings of one operation.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Whether a person is there to be asked.
+    pub interactive: bool,
+    /// Which values are taken for tokens.
+    pub token_form: FormRule,
+    /// The stores in the order of look-up.
+    pub order: Vec<String>,
+    /// The HTTPS client's settings.
+    pub net: NetSettings,
+    /// The site's list of servers.
+    pub servers: Vec<Origin>,
+    /// The folder of the audit log, where it is not the user's data folder.
+    pub audit_dir: Option<PathBuf>,
+    /// Requests to one server in any 60 seconds.
+    pub limit: u32,
+    /// A folder through which the users of a machine or cluster share the limit.
+    pub limit_folder: Option<PathBuf>,
+    /// How often a read is tried again.
+    pub retries: u32,
+    /// Where each setting was found: name, value, place.
+    pub found: Vec<(String, String, String)>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            interactive: false,
+            token_form: FormRule::Redcap,
+            order: STORES.iter().map(ToString::to_string).collect(),
+            net: NetSettings::default(),
+            servers: Vec::new(),
+            audit_dir: None,
+            limit: 500,
+            limit_folder: None,
+            retries: 2,
+            found: Vec::new(),
+        }
+    }
+}
+
+/// What the host knows, read on the host's thread.
+pub struct SettingsSource {
+    /// Whether a person is there to be asked.
+    pub interactive: bool,
+    /// The session's options, without the prefix `keycap.`; texts.
+    pub options: Vec<(String, String)>,
+    /// `KEYCAP_…` variables, as setting names.
+    pub environment: Vec<(String, String)>,
+    /// The proxy variables.
+    pub proxy: ProxyEnv,
+}
+
+impl SettingsSource {
+    /// Takes the environment's part, on the host's thread.
+    pub fn take(interactive: bool, options: Vec<(String, String)>) -> Self {
+        let environment = KEYS
+            .iter()
+            .filter_map(|(key, _)| {
+                let text = std::env::var(format!("KEYCAP_{}", key.to_uppercase())).ok()?;
+                (!text.is_empty()).then(|| ((*key).to_owned(), text))
+            })
+            .collect();
+        Self { interactive, options, environment, proxy: ProxyEnv::take() }
+    }
+}
+
+impl Settings {
+    /// Merges the layers.
+    ///
+    /// # Errors
+    /// `damaged`: a settings file is not TOML or names an unknown setting. `argument`: a value is not usable;
+    /// the message names the place. `file`: a settings file cannot be read.
+    pub fn load(source: SettingsSource, dirs: &Dirs) -> Result<Self> {
+        let layers = Layers {
+            options: source.options,
+            environment: source.environment,
+            user: read(&dirs.config.join("config.toml"))?,
+            user_place: dirs.config.join("config.toml").display().to_string(),
+            site: read(&dirs.site)?,
+            site_place: dirs.site.display().to_string(),
+        };
+        let locked = layers.locked()?;
+        let mut settings = Self { interactive: source.interactive, ..Self::default() };
+        settings.net.proxy = source.proxy;
+        for (key, _) in KEYS {
+            let Some((value, place)) = layers.find(key, &locked) else { continue };
+            settings.set(key, &value).map_err(|fault| unusable(key, &place, fault))?;
+            settings.found.push((key.to_owned(), plain(&value), place));
+        }
+        Ok(settings)
+    }
+
+    fn set(&mut self, key: &str, value: &Toml) -> std::result::Result<(), String> {
+        match key {
+            "token_form" => self.token_form = FormRule::parse(&text(value)?).map_err(|e| e.message)?,
+            "stores" => {
+                let order = texts(value)?;
+                let unknown = order.iter().find(|name| !STORES.contains(&name.as_str()));
+                if order.is_empty() || unknown.is_some() {
+                    return Err(format!("it is a list of stores out of {}", STORES.map(|s| format!("`{s}`")).join(", ")));
+                }
+                self.order = order;
+            }
+            "ca_file" => self.net.ca_file = Some(PathBuf::from(text(value)?)),
+            "connect_timeout" => self.net.connect_timeout = seconds(value)?,
+            "timeout" => self.net.timeout = seconds(value)?,
+            "servers" => {
+                let origins = texts(value)?.iter().map(|origin| Origin::parse(origin)).collect::<Result<_>>();
+                self.servers = origins.map_err(|e| e.message)?;
+            }
+            "audit_dir" => self.audit_dir = Some(folder(value)?),
+            "limit" => self.limit = whole(value, 1, 600)?,
+            "limit_folder" => self.limit_folder = Some(folder(value)?),
+            "retries" => self.retries = whole(value, 0, 5)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Where each setting was found, as the host gets it.
+    pub fn to_value(&self) -> Value {
+        Value::List(
+            self.found
+                .iter()
+                .map(|(key, value, place)| (key.clone(), Value::Text(format!("{value} ({place})"))))
+                .collect(),
+        )
+    }
+}
+
+struct Layers {
+    options: Vec<(String, String)>,
+    environment: Vec<(String, String)>,
+    user: Table,
+    user_place: String,
+    site: Table,
+    site_place: String,
+}
+
+impl Layers {
+    fn locked(&self) -> Result<Vec<String>> {
+        self.site
+            .get("locked")
+            .map_or_else(|| Ok(Vec::new()), |value| texts(value).map_err(|why| unusable("locked", &self.site_place, why)))
+    }
+
+    fn find(&self, key: &str, locked: &[String]) -> Option<(Toml, String)> {
+        let site = || self.site.get(key).map(|value| (value.clone(), self.site_place.clone()));
+        if key == "servers" || key == "locked" || locked.iter().any(|name| name == key) {
+            return site();
+        }
+        let said = |list: &[(String, String)], place: String| {
+            let text = list.iter().find(|(name, _)| name == key).map(|(_, text)| text.clone())?;
+            Some((Toml::String(text), place))
+        };
+        said(&self.options, format!("option `keycap.{key}`"))
+            .or_else(|| said(&self.environment, format!("environment variable `KEYCAP_{}`", key.to_uppercase())))
+            .or_else(|| self.user.get(key).map(|value| (value.clone(), self.user_place.clone())))
+            .or_else(site)
+    }
+}
+
+fn read(path: &Path) -> Result<Table> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Table::new()),
+        Err(e) => return Err(crate::file::fault(path, "cannot be read", &e)),
+    };
+    let damaged = |why: &str| {
+        Error::new(Kind::Damaged, format!("the settings file `{}` is damaged: {why}", path.display()))
+            .hint("correct it by hand; keycap does not go on with half of its settings")
+            .field("path", path.display().to_string())
+    };
+    // The parser's own message quotes the file; only the place is told.
+    let table: Table = text.parse().map_err(|e: toml::de::Error| {
+        let line = e.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
+        damaged(&format!("it is not TOML, near line {line}"))
+    })?;
+    if let Some(stranger) = table.keys().find(|key| !KEYS.iter().any(|(known, _)| known == key)) {
+        let known = KEYS.map(|(key, _)| key).join(", ");
+        let stranger = if crate::token::looks_like_token(stranger) { "(a token?)" } else { stranger };
+        return Err(damaged(&format!("`{stranger}` is not a setting")).hint(format!("the settings are {known}")));
+    }
+    Ok(table)
+}
+
+fn unusable(key: &str, place: &str, why: impl AsRef<str>) -> Error {
+    let meaning = KEYS.iter().find(|(name, _)| *name == key).map_or("", |(_, meaning)| meaning);
+    Error::new(Kind::Argument, format!("the setting `{key}` in {place} is not usable: {}", why.as_ref()))
+        .hint(format!("`{key}` is {meaning}"))
+        .field("setting", key)
+}
+
+fn plain(value: &Toml) -> String {
+    match value {
+        Toml::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn text(value: &Toml) -> std::result::Result<String, String> {
+    match value {
+        Toml::String(text) if !text.is_empty() => Ok(text.clone()),
+        Toml::Integer(number) => Ok(number.to_string()),
+        _ => Err("it is one text".to_owned()),
+    }
+}
+
+/// A list of texts; from an option or the environment, one text with commas.
+fn texts(value: &Toml) -> std::result::Result<Vec<String>, String> {
+    match value {
+        Toml::Array(items) => items.iter().map(text).collect(),
+        Toml::String(list) => Ok(list.split(',').map(|item| item.trim().to_owned()).filter(|t| !t.is_empty()).collect()),
+        _ => Err("it is a list of texts".to_owned()),
+    }
+}
+
+fn number(value: &Toml) -> Option<f64> {
+    match value {
+        Toml::Integer(number) => Some(*number as f64),
+        Toml::Float(number) => Some(*number),
+        Toml::String(text) => text.trim().parse().ok(),
+        _ => None,
+    }
+}
+
+fn seconds(value: &Toml) -> std::result::Result<Duration, String> {
+    match number(value) {
+        Some(seconds) if (0.001..=86_400.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err("it is a number of seconds, more than 0 and at most 86400".to_owned()),
+    }
+}
+
+fn whole(value: &Toml, least: u32, most: u32) -> std::result::Result<u32, String> {
+    match number(value) {
+        Some(n) if n.fract() == 0.0 && (f64::from(least)..=f64::from(most)).contains(&n) => Ok(n as u32),
+        _ => Err(format!("it is a whole number from {least} to {most}")),
+    }
+}
+
+fn folder(value: &Toml) -> std::result::Result<PathBuf, String> {
+    let path = PathBuf::from(text(value)?);
+    if path.is_absolute() { Ok(path) } else { Err("it is an absolute path".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dirs(folder: &Path) -> Dirs {
+        Dirs {
+            config: folder.join("config"),
+            data: folder.join("data"),
+            session: folder.join("session"),
+            site: folder.join("site.toml"),
+        }
+    }
+
+    fn source(options: &[(&str, &str)], environment: &[(&str, &str)]) -> SettingsSource {
+        let owned = |list: &[(&str, &str)]| list.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        SettingsSource {
+            interactive: false,
+            options: owned(options),
+            environment: owned(environment),
+            proxy: ProxyEnv::default(),
+        }
+    }
+
+    #[test]
+    fn option_environment_user_and_site_stand_in_this_order_and_a_lock_outranks_them_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let dirs = dirs(folder.path());
+        std::fs::create_dir_all(&dirs.config).unwrap();
+        let timeout = |options: &[(&str, &str)], environment: &[(&str, &str)]| {
+            Settings::load(source(options, environment), &dirs).unwrap().net.timeout.as_secs()
+        };
+        assert_eq!(timeout(&[], &[]), 60);
+        std::fs::write(&dirs.site, "timeout = 50\n").unwrap();
+        assert_eq!(timeout(&[], &[]), 50);
+        std::fs::write(dirs.config.join("config.toml"), "timeout = 40\n").unwrap();
+        assert_eq!(timeout(&[], &[]), 40);
+        assert_eq!(timeout(&[], &[("timeout", "30")]), 30);
+        assert_eq!(timeout(&[("timeout", "20")], &[("timeout", "30")]), 20);
+        std::fs::write(&dirs.site, "timeout = 50\nlocked = [\"timeout\"]\n").unwrap();
+        assert_eq!(timeout(&[("timeout", "20")], &[("timeout", "30")]), 50);
+    }
+
+    #[test]
+    fn servers_come_from_the_site_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let dirs = dirs(folder.path());
+        std::fs::create_dir_all(&dirs.config).unwrap();
+        std::fs::write(dirs.config.join("config.toml"), "servers = [\"https://evil.example\"]\n").unwrap();
+        let servers = [("servers", "https://evil.example")];
+        assert!(Settings::load(source(&servers, &servers), &dirs).unwrap().servers.is_empty());
+        std::fs::write(&dirs.site, "servers = [\"https://redcap.example.org\"]\n").unwrap();
+        let settings = Settings::load(source(&servers, &servers), &dirs).unwrap();
+        assert_eq!(settings.servers, [Origin::parse("https://redcap.example.org").unwrap()]);
+    }
+
+    #[test]
+    fn a_slip_in_a_settings_file_is_named_with_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let dirs = dirs(folder.path());
+        for (text, kind, part) in [
+            ("timeout = \n", Kind::Damaged, "line 1"),
+            ("timeoutt = 3\n", Kind::Damaged, "`timeoutt` is not a setting"),
+            ("timeout = \"soon\"\n", Kind::Argument, "seconds"),
+            ("stores = [\"vualt\"]\n", Kind::Argument, "`keyring`"),
+            ("limit = 601\n", Kind::Argument, "from 1 to 600"),
+            ("audit_dir = \"here\"\n", Kind::Argument, "absolute"),
+            ("token_form = \"19\"\n", Kind::Argument, "20"),
+        ] {
+            std::fs::write(&dirs.site, text).unwrap();
+            let error = Settings::load(source(&[], &[]), &dirs).unwrap_err();
+            assert_eq!(error.kind, kind, "{text}");
+            assert!(error.message.contains(part), "{}", error.message);
+            assert!(error.message.contains("site.toml"), "{}", error.message);
+        }
+    }
+}

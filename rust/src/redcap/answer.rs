@@ -1,0 +1,47 @@
+//! Where the data of a good answer goes.
+
+use zeroize::Zeroizing;
+
+use crate::error::{Error, Kind, Result};
+
+/// Takes the data of a good answer, chunk by chunk, unaltered.
+pub(crate) trait Sink: Send {
+    /// A new try begins: forgets what an earlier one brought. False where that is not possible; then a try
+    /// that brought data is not made again.
+    fn restart(&mut self) -> bool;
+
+    /// Takes the next chunk.
+    fn take(&mut self, chunk: &[u8]) -> Result<()>;
+}
+
+/// Collects a body in memory, up to a bound.
+pub(super) struct Collected {
+    body: Zeroizing<Vec<u8>>,
+    most: usize,
+}
+
+impl Collected {
+    pub(super) fn new(most: usize) -> Self {
+        Self { body: Zeroizing::new(Vec::new()), most }
+    }
+
+    pub(super) fn finish(self) -> Zeroizing<Vec<u8>> {
+        self.body
+    }
+}
+
+impl Sink for Collected {
+    fn restart(&mut self) -> bool {
+        self.body.clear();
+        true
+    }
+
+    fn take(&mut self, chunk: &[u8]) -> Result<()> {
+        if self.body.len() + chunk.len() > self.most {
+            return Err(Error::new(Kind::NotRedcap, "the answer is far larger than REDCap's answer to this would be")
+                .hint("check `redcap_uri`: the API address ends in `/api/`"));
+        }
+        self.body.extend_from_slice(chunk);
+        Ok(())
+    }
+}

@@ -1,0 +1,269 @@
+//! What an answer is: data, REDCap's own error, or something that REDCap did not write.
+//!
+//! By status, content type and first bytes. REDCap's errors begin `ERROR:`, `{"error":` or `<hash><error>`;
+//! everything else with a 4xx or 5xx status, and HTML with any status, is the front end's and reported by
+//! status and kind, never by its body: such pages can hold the server's own database password.
+
+use url::Url;
+
+use super::request::Expect;
+use crate::error::{Error, Kind};
+use crate::token::Scrubber;
+
+/// How much of an answer that is not data is read.
+pub(super) const MOST_TEXT: usize = 64 * 1024;
+
+/// How many first bytes decide whether a body is data.
+pub(super) const HEAD: usize = 64;
+
+/// The longest text of REDCap's that is shown.
+const MOST_SHOWN: usize = 600;
+
+/// Status, headers and address of an answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Head<'a> {
+    pub(crate) status: u16,
+    pub(crate) location: Option<&'a str>,
+    pub(crate) asked: &'a Url,
+}
+
+/// Whether a body that begins so is the data that was asked for. The head holds [`HEAD`] bytes or the whole.
+pub(crate) fn is_data(status: u16, head: &[u8], expect: Expect) -> bool {
+    if status != 200 {
+        return false;
+    }
+    let head = start(head);
+    match expect {
+        Expect::Version => is_version(head.trim_ascii_end()),
+        Expect::Json => matches!(head.first(), Some(b'[' | b'{')) && !begins_redcap_error(head),
+    }
+}
+
+fn is_version(text: &[u8]) -> bool {
+    let parts: Vec<&[u8]> = text.split(|b| *b == b'.').collect();
+    (2..=4).contains(&parts.len())
+        && parts.iter().all(|part| (1..=4).contains(&part.len()) && part.iter().all(u8::is_ascii_digit))
+}
+
+/// A body without a byte order mark and leading blanks.
+fn start(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start()
+}
+
+fn begins_redcap_error(body: &[u8]) -> bool {
+    redcap_error(body).is_some()
+}
+
+/// REDCap's own error text, without its wrapping.
+fn redcap_error(body: &[u8]) -> Option<String> {
+    let body = start(body);
+    if let Some(text) = body.strip_prefix(b"ERROR:") {
+        return Some(String::from_utf8_lossy(text).trim().to_owned());
+    }
+    if body.starts_with(b"{") && start(&body[1..]).starts_with(b"\"error\"") {
+        let text = serde_json::from_slice::<serde_json::Value>(body).ok();
+        let text = text.as_ref().and_then(|v| v.get("error")).and_then(serde_json::Value::as_str);
+        let whole = || String::from_utf8_lossy(body).into_owned();
+        return Some(text.map_or_else(whole, |text| text.trim_start_matches("ERROR:").trim().to_owned()));
+    }
+    let at = find(&body[..body.len().min(200)], b"<hash>")?;
+    let inner = &body[at + 6..];
+    let inner = inner[..find(inner, b"</error>").unwrap_or(inner.len())].trim_ascii_start();
+    let inner = String::from_utf8_lossy(inner.strip_prefix(b"<error>")?).into_owned();
+    let plain = inner.replace("<![CDATA[", "").replace("]]>", "");
+    Some(unescape(&plain).trim().trim_start_matches("ERROR:").trim().to_owned())
+}
+
+fn unescape(text: &str) -> String {
+    text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&#039;", "'").replace("&amp;", "&")
+}
+
+fn find(text: &[u8], part: &[u8]) -> Option<usize> {
+    text.windows(part.len()).position(|window| window == part)
+}
+
+fn begins_html(body: &[u8]) -> bool {
+    start(body).first() == Some(&b'<')
+}
+
+/// The error that an answer without data amounts to. `body` is its beginning, [`MOST_TEXT`] bytes at most.
+pub(crate) fn classify(head: Head<'_>, body: &[u8], scrubber: &Scrubber<'_>) -> Error {
+    let status = head.status;
+    let error = match status {
+        300..=399 => redirect(head, scrubber),
+        _ if memory(body) => Error::new(Kind::Server, "the REDCap server ran out of memory over this request")
+            .hint("ask for less at once: fewer fields, fewer records, or in batches"),
+        _ => match redcap_error(body) {
+            Some(text) => redcap(status, &text, scrubber),
+            None => front_end(status, body),
+        },
+    };
+    error.field("status", status)
+}
+
+fn memory(body: &[u8]) -> bool {
+    let body = String::from_utf8_lossy(&body[..body.len().min(4096)]);
+    body.contains("REDCap ran out of server memory") || body.contains("Allowed memory size of")
+}
+
+/// REDCap's own refusals. Status and text together: some servers answer 401 where others answer 403.
+fn redcap(status: u16, text: &str, scrubber: &Scrubber<'_>) -> Error {
+    let shown = shorten(&scrubber.scrub(text));
+    if matches!(status, 401 | 403) && (text.contains("permissions to use the API") || text.is_empty()) {
+        return Error::new(Kind::TokenRefused, "REDCap refused the token")
+            .hint("the token was revoked or regenerated, the user was suspended, or the API right was withdrawn")
+            .hint("look on the project's API page in REDCap; store the new token under the same name, nothing else changes");
+    }
+    if status == 501 {
+        return Error::new(Kind::NotRedcap, "REDCap did not get a POST request")
+            .hint("something between here and REDCap changes requests; use the server's own https address");
+    }
+    if status >= 500 {
+        return Error::new(Kind::Server, format!("the REDCap server reports a failure of its own: {shown}"))
+            .hint("try again later; if it stays so, tell the REDCap administrator");
+    }
+    let error = Error::new(Kind::Redcap, format!("REDCap answered: {shown}")).field("answer", shown.as_str());
+    if status == 403 || text.contains("privileges") || text.contains("permission") {
+        error.hint("the token's user lacks a right for this; ask for it, or do without")
+    } else {
+        error
+    }
+}
+
+fn front_end(status: u16, body: &[u8]) -> Error {
+    let html = begins_html(body);
+    let not_redcap = |message: String| Error::new(Kind::NotRedcap, message);
+    match status {
+        200..=299 if html => not_redcap("the answer is a web page, not REDCap's API".to_owned())
+            .hint("a single sign-on or maintenance page may stand in front; the API address ends in `/api/`")
+            .hint("open the address in a browser, and ask the REDCap administrator if the API is reachable from here"),
+        200..=299 => not_redcap("the answer is not what REDCap's API gives (it is not shown: it may hold secrets)".to_owned())
+            .hint("the server may be in trouble, its database for one; try again later, then tell its administrator"),
+        401 | 403 | 407 => not_redcap(format!("something in front of REDCap refused the request (status {status})"))
+            .hint("a firewall, a proxy or a ban of this address for too many requests; REDCap's own refusal looks different")
+            .hint("ask the REDCap administrator, and say when it happened and from which address"),
+        404 | 405 | 410 => not_redcap(format!("there is no REDCap API at this address (status {status})"))
+            .hint("the API address ends in `/api/`, often `/redcap/api/`; correct `redcap_uri` with `setup_project(overwrite = TRUE)`"),
+        408 => Error::new(Kind::Server, "the server gave up waiting for the request (status 408)").hint("try again"),
+        429 => Error::new(Kind::Limit, "the server asks for fewer requests (status 429)")
+            .hint("wait a few minutes; lower the setting `limit`"),
+        500..=599 => Error::new(Kind::Server, format!("the server or its gateway reports a failure (status {status})"))
+            .hint("try again later; if it stays so, tell the REDCap administrator"),
+        _ => not_redcap(format!("the answer is not REDCap's (status {status})"))
+            .hint("check `redcap_uri`: the API address ends in `/api/`"),
+    }
+}
+
+/// A redirect, with the new address without user info, query and fragment, scrubbed.
+fn redirect(head: Head<'_>, scrubber: &Scrubber<'_>) -> Error {
+    let status = head.status;
+    let target = head.location.and_then(|location| {
+        let mut url = head.asked.join(location).ok()?;
+        url.set_query(None);
+        url.set_fragment(None);
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        Some(shorten(&scrubber.scrub(url.as_str())))
+    });
+    let error = Error::new(
+        Kind::Redirect,
+        match &target {
+            Some(target) => format!("the server redirects (status {status}) to `{target}`; keycap does not follow"),
+            None => format!("the server redirects (status {status}) and names no usable address; keycap does not follow"),
+        },
+    )
+    .hint("a redirect could lead a token elsewhere; nothing was sent there")
+    .hint("if REDCap has moved, set the project up with its new address and `overwrite = TRUE`");
+    error.field("location", target)
+}
+
+fn shorten(text: &str) -> String {
+    if text.chars().count() <= MOST_SHOWN {
+        return text.to_owned();
+    }
+    text.chars().take(MOST_SHOWN).chain("…".chars()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::token::{FormRule, Secret};
+    use zeroize::Zeroizing;
+
+    const TOKEN: &str = "9A3F0C7712DE48B65A90EF1234CD7788";
+
+    fn error(status: u16, location: Option<&str>, body: &str) -> Error {
+        let (secret, _) = Secret::seal(Zeroizing::new(TOKEN.as_bytes().to_vec()), &FormRule::Redcap);
+        let asked = Url::parse("https://redcap.example.org/redcap/api/").unwrap();
+        classify(Head { status, location, asked: &asked }, body.as_bytes(), &secret.scrubber())
+    }
+
+    #[test]
+    fn each_situation_has_its_own_kind() {
+        let refused = "You do not have permissions to use the API";
+        for (status, body, kind) in [
+            (403, format!("ERROR: {refused}"), Kind::TokenRefused),
+            (403, format!("{{\"error\":\"{refused}\"}}"), Kind::TokenRefused),
+            (403, format!("<?xml version=\"1.0\"?><hash><error>{refused}</error></hash>"), Kind::TokenRefused),
+            (401, format!("{{\"error\": \"{refused}\"}}"), Kind::TokenRefused),
+            (403, "ERROR: You do not have API Import/Update privileges".into(), Kind::Redcap),
+            (400, "{\"error\":\"The value of the parameter \\\"content\\\" is not valid\"}".into(), Kind::Redcap),
+            (406, "ERROR: bad import".into(), Kind::Redcap),
+            (403, "<html>forbidden</html>".into(), Kind::NotRedcap),
+            (404, "<html>".into(), Kind::NotRedcap),
+            (405, "<html>".into(), Kind::NotRedcap),
+            (200, "<!DOCTYPE html>".into(), Kind::NotRedcap),
+            (200, "Could not connect as 'redcap_user' with 'pw'".into(), Kind::NotRedcap),
+            (200, "<br><b>Fatal</b>{\"error\":\"REDCap ran out of server memory\"}".into(), Kind::Server),
+            (500, "<html>".into(), Kind::Server),
+            (502, "<html>".into(), Kind::Server),
+            (501, "ERROR: The requested method is not implemented.".into(), Kind::NotRedcap),
+            (429, String::new(), Kind::Limit),
+            (408, String::new(), Kind::Server),
+            (600, String::new(), Kind::NotRedcap),
+        ] {
+            assert_eq!(error(status, None, &body).kind, kind, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn what_the_front_end_wrote_is_never_shown() {
+        for (status, body) in [(200, "password=hunter2"), (403, "<html>hunter2"), (500, "hunter2"), (302, "hunter2")] {
+            assert!(!format!("{:?}", error(status, None, body)).contains("hunter2"), "{status}");
+        }
+    }
+
+    #[test]
+    fn a_redirect_names_code_and_address_without_query_user_and_token() {
+        for (location, shown) in [
+            ("https://u:p@other.example/x?token=1#f", "`https://other.example/x`"),
+            ("/login?a=b", "`https://redcap.example.org/login`"),
+            (&format!("http://evil.example/{TOKEN}"), "`http://evil.example/[token]`"),
+        ] {
+            let error = error(307, Some(location), "");
+            assert_eq!(error.kind, Kind::Redirect);
+            assert!(error.message.contains(shown) && error.message.contains("307"), "{}", error.message);
+        }
+        assert!(error(302, Some("http://["), "").message.contains("no usable address"));
+    }
+
+    #[test]
+    fn redcaps_text_is_shown_scrubbed_and_short() {
+        let error = error(400, None, &format!("ERROR: bad {TOKEN} \u{1b}[31m{}", "x".repeat(5000)));
+        assert!(error.message.contains("bad [token]"), "{}", error.message);
+        assert!(error.message.chars().count() < 700);
+        assert!(!error.message.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn data_is_what_was_asked_for_and_nothing_else() {
+        assert!(is_data(200, b"14.5.1", Expect::Version));
+        assert!(is_data(200, b"\xef\xbb\xbf14.5.1\n", Expect::Version));
+        assert!(!is_data(200, b"<html>", Expect::Version));
+        assert!(!is_data(200, b"14", Expect::Version));
+        assert!(!is_data(403, b"14.5.1", Expect::Version));
+        assert!(is_data(200, b" [{\"a\":1}]", Expect::Json));
+        assert!(!is_data(200, b"{ \"error\": \"x\"}", Expect::Json));
+        assert!(!is_data(200, b"", Expect::Json));
+    }
+}

@@ -1,0 +1,342 @@
+//! One operation and its calls.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use super::answer::{Collected, Sink};
+use super::classify::{HEAD, Head, MOST_TEXT, classify, is_data};
+use super::request::Request;
+use super::{limiter, policy};
+use crate::audit::{AuditLog, Intent, Outcome};
+use crate::ctx::Ctx;
+use crate::error::{Error, Kind, Result};
+use crate::net::{Answer, Client, Fault, Origin, WipedBody};
+use crate::project::{Project, Registries};
+use crate::store::{self, Found, Wanted};
+use crate::token::{BodyWatch, Form, Scrubber};
+
+/// Pauses before a read is tried again.
+const PAUSES: [Duration; 5] = [
+    Duration::from_millis(300),
+    Duration::from_secs(1),
+    Duration::from_secs(3),
+    Duration::from_secs(9),
+    Duration::from_secs(20),
+];
+
+/// One operation on one project: its token is looked up once, at the first call, and wiped at the end.
+pub(crate) struct Operation {
+    ctx: Ctx,
+    project: Project,
+    origin: Origin,
+    sandbox: bool,
+    audit: AuditLog,
+    client: Client,
+    found: Option<Found>,
+}
+
+impl Operation {
+    /// Prepares an operation; nothing is looked up yet. `client` was made on the host's thread.
+    pub(crate) fn new(ctx: &Ctx, project: Project, sandbox: bool, client: Client) -> Self {
+        let audit = AuditLog::new(&audit_folder(ctx, sandbox), Arc::clone(&ctx.clock));
+        let origin = project.redcap_uri.origin().clone();
+        Self { ctx: ctx.clone(), project, origin, sandbox, audit, client, found: None }
+    }
+
+    /// THE PIPELINE. One request, tried again where that is harmless; each try is a call of its own. The body
+    /// of a good answer goes to `sink`, chunk by chunk, unaltered.
+    ///
+    /// # Errors
+    /// Every kind but `argument` and those of the registry's files; `sink`'s own.
+    pub(crate) async fn call(&mut self, request: &Request, sink: &mut dyn Sink) -> Result<()> {
+        self.bound_origin()?;
+        policy::allow(&self.project)?;
+        let mut tries = 0;
+        loop {
+            limiter::reserve(&self.ctx, &self.project.redcap_uri, 1).await?;
+            self.look_up().await?;
+            let failed = match self.send(request, sink).await {
+                Ok(()) => return Ok(()),
+                Err(failed) => failed,
+            };
+            let again = failed.again && !request.writes && tries < self.ctx.settings.retries && sink.restart();
+            if !again {
+                return Err(failed.error);
+            }
+            let pause = PAUSES[(tries as usize).min(PAUSES.len() - 1)];
+            tries += 1;
+            self.ctx.log.note(format!("{}; trying again", failed.error.message));
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// A request whose whole good answer fits into memory, `most` bytes of it.
+    pub(crate) async fn collect(&mut self, request: &Request, most: usize) -> Result<Zeroizing<Vec<u8>>> {
+        let mut collected = Collected::new(most);
+        self.call(request, &mut collected).await?;
+        Ok(collected.finish())
+    }
+
+    /// Makes the outcomes durable: the end of the operation.
+    pub(crate) async fn finish(self) -> Result<()> {
+        let audit = self.audit.clone();
+        blocking(move || audit.sync()).await
+    }
+
+    /// The token's fingerprint, once it was looked up.
+    pub(crate) fn fingerprint(&self) -> Option<String> {
+        self.found.as_ref().map(|found| found.secret.fingerprint().to_string())
+    }
+
+    /// The token goes only to the origin that its name is bound to, by the user's own registry, this session's,
+    /// or the site's list of servers. Comes before any look-up.
+    fn bound_origin(&self) -> Result<()> {
+        if self.ctx.settings.servers.contains(&self.origin) {
+            return Ok(());
+        }
+        let bound = Registries::new(&self.ctx.dirs).origins_of(&self.project.token_name)?;
+        if bound.contains(&self.origin) {
+            return Ok(());
+        }
+        let (name, origin) = (self.project.token_name.as_str(), &self.origin);
+        let error = match bound.first() {
+            Some(other) => {
+                Error::new(Kind::Origin, format!("`{name}` is bound to `{other}`; it is not sent to `{origin}`"))
+            }
+            None => Error::new(Kind::Origin, format!("`{name}` is not bound to `{origin}` for this user")),
+        };
+        Err(error
+            .hint("the address in a project file, an RDS or an object is a hint; your own `setup_project()` decides")
+            .hint(format!("if `{origin}` is right, set the project up yourself with `setup_project()`"))
+            .field("token_name", name)
+            .field("origin", origin.to_string()))
+    }
+
+    async fn look_up(&mut self) -> Result<()> {
+        if self.found.is_some() {
+            return Ok(());
+        }
+        let wanted = wanted(&self.project, self.sandbox);
+        let found = store::look_up(&self.ctx, &wanted).await?;
+        let found = found.ok_or_else(|| blank(&self.project))?;
+        if found.form != Form::Project {
+            return Err(malformed(&self.ctx, &self.project, &found));
+        }
+        self.found = Some(found);
+        Ok(())
+    }
+
+    /// Intent durable, send and scrub, outcome.
+    async fn send(&self, request: &Request, sink: &mut dyn Sink) -> std::result::Result<(), Failed> {
+        let Some(found) = &self.found else { return Err(blank(&self.project).into()) };
+        let mut open = self.intent(request, found).await?;
+        let body = WipedBody::new(request.body(&found.secret));
+        let started = self.ctx.clock.elapsed();
+        let scrubber = found.secret.scrubber();
+        let answered = self.answer(request, body, &scrubber, sink, &mut open).await;
+        open.outcome.duration = self.ctx.clock.elapsed().saturating_sub(started);
+        open.outcome.class = answered.as_ref().map_or_else(|f| f.error.kind.as_str(), |()| "ok").to_owned();
+        let outcome = open.close();
+        let audit = self.audit.clone();
+        let written = blocking(move || audit.finish(&[outcome])).await;
+        answered?;
+        Ok(written?)
+    }
+
+    async fn intent(&self, request: &Request, found: &Found) -> Result<OpenCall> {
+        let call_id = call_id(&self.ctx)?;
+        let intent = Intent {
+            call_id: call_id.clone(),
+            action: request.action(),
+            project: self.project.short_name.as_str().to_owned(),
+            origin: self.origin.to_string(),
+            token_name: self.project.token_name.as_str().to_owned(),
+            source: found.source.to_owned(),
+            fingerprint: found.secret.fingerprint().to_string(),
+        };
+        let audit = self.audit.clone();
+        blocking(move || audit.begin(&[intent])).await?;
+        let outcome = Outcome {
+            call_id,
+            status: None,
+            class: Kind::Interrupted.as_str().to_owned(),
+            bytes: 0,
+            duration: Duration::ZERO,
+        };
+        Ok(OpenCall { audit: Some(self.audit.clone()), outcome })
+    }
+
+    async fn answer(
+        &self,
+        request: &Request,
+        body: WipedBody,
+        scrubber: &Scrubber<'_>,
+        sink: &mut dyn Sink,
+        open: &mut OpenCall,
+    ) -> std::result::Result<(), Failed> {
+        let unknown = |fault: Fault| Failed::of_fault(fault, request.writes);
+        let uri = &self.project.redcap_uri;
+        let mut answer =
+            self.client.post(uri, "application/x-www-form-urlencoded", body).await.map_err(unknown)?;
+        open.outcome.status = Some(answer.status);
+        let mut head = Zeroizing::new(Vec::new());
+        let ended = gather(&mut answer, &mut head, HEAD, &mut open.outcome.bytes).await.map_err(unknown)?;
+        if !is_data(answer.status, &head, request.expect) {
+            if !ended {
+                // What comes behind an error is of no interest where it breaks off or never ends.
+                let _ = gather(&mut answer, &mut head, MOST_TEXT, &mut open.outcome.bytes).await;
+            }
+            let said = Head { status: answer.status, location: answer.location.as_deref(), asked: uri.url() };
+            let error = classify(said, &head[..head.len().min(MOST_TEXT)], scrubber);
+            return Err(Failed { again: matches!(answer.status, 408 | 500 | 502..=504), error });
+        }
+        let mut watch = scrubber.watch();
+        deliver(&head, &mut watch, sink)?;
+        if !ended {
+            while let Some(chunk) = answer.chunk().await.map_err(unknown)? {
+                open.outcome.bytes += chunk.len() as u64;
+                deliver(&chunk, &mut watch, sink)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads until `enough` bytes are there or the body ends; whether it ended.
+async fn gather(
+    answer: &mut Answer,
+    into: &mut Zeroizing<Vec<u8>>,
+    enough: usize,
+    bytes: &mut u64,
+) -> std::result::Result<bool, Fault> {
+    while into.len() < enough {
+        let Some(chunk) = answer.chunk().await? else { return Ok(true) };
+        *bytes += chunk.len() as u64;
+        into.extend_from_slice(&chunk);
+    }
+    Ok(false)
+}
+
+/// Hands a chunk of data on, unless the token stands in it: clinical data is never altered, so it is withheld.
+fn deliver(chunk: &[u8], watch: &mut BodyWatch<'_>, sink: &mut dyn Sink) -> Result<()> {
+    if watch.sees(chunk) {
+        return Err(Error::new(Kind::TokenEcho, "the server's data contains the token itself; it was withheld")
+            .hint("look for the token in the project's data or in its file repository and remove it there")
+            .hint("regenerate the token: whoever may read that data has read it"));
+    }
+    sink.take(chunk)
+}
+
+/// A call between its intent and its outcome. Dropped without an outcome (the user interrupted), it says so.
+struct OpenCall {
+    audit: Option<AuditLog>,
+    outcome: Outcome,
+}
+
+impl OpenCall {
+    fn close(mut self) -> Outcome {
+        self.audit = None;
+        self.outcome.clone()
+    }
+}
+
+impl Drop for OpenCall {
+    fn drop(&mut self) {
+        if let Some(audit) = self.audit.take() {
+            // Nobody is left to be told; the intent stands either way.
+            let _ = audit.finish(std::slice::from_ref(&self.outcome)).and_then(|()| audit.sync());
+        }
+    }
+}
+
+/// A try that failed, and whether it may be made again.
+struct Failed {
+    error: Error,
+    again: bool,
+}
+
+impl Failed {
+    fn of_fault(fault: Fault, writes: bool) -> Self {
+        if writes && fault.sent {
+            let why = fault.error.message;
+            return Error::new(
+                Kind::OutcomeUnknown,
+                format!("the import was sent and its outcome is not known ({why}); it is not sent again"),
+            )
+            .hint("look in REDCap's log whether it arrived before you send it again")
+            .into();
+        }
+        let again = fault.error.kind == Kind::Connection;
+        Self { error: fault.error, again }
+    }
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self { error, again: false }
+    }
+}
+
+/// Where the audit log of an operation is: the session's folder for a sandbox, else the site's or the user's.
+fn audit_folder(ctx: &Ctx, sandbox: bool) -> PathBuf {
+    if sandbox {
+        ctx.dirs.session.join("audit")
+    } else {
+        ctx.settings.audit_dir.clone().unwrap_or_else(|| ctx.dirs.data.join("audit"))
+    }
+}
+
+/// What is looked up for a project.
+pub(crate) fn wanted(project: &Project, sandbox: bool) -> Wanted {
+    Wanted {
+        token_name: project.token_name.clone(),
+        short_name: project.short_name.as_str().to_owned(),
+        sandbox,
+    }
+}
+
+fn call_id(ctx: &Ctx) -> Result<String> {
+    let mut bytes = [0_u8; 16];
+    ctx.random.fill(&mut bytes)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Runs blocking work beside the I/O thread.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|_| Err(Error::new(Kind::Internal, "internal error in blocking work")))
+}
+
+/// The error for a name that is blank in every store.
+pub(crate) fn blank(project: &Project) -> Error {
+    let name = project.token_name.as_str();
+    Error::new(Kind::TokenMissing, format!("no token is found under `{name}`"))
+        .hint(format!("for this session: `Sys.setenv({name} = \"...\")`, typed in the console, never in a script"))
+        .hint(format!("for every session: a line `{name}=...` in `.Renviron` (`usethis::edit_r_environ()`), then restart R"))
+        .field("token_name", name)
+}
+
+/// The error for a value that is set and is not a project token.
+pub(crate) fn malformed(ctx: &Ctx, project: &Project, found: &Found) -> Error {
+    let name = project.token_name.as_str();
+    let source = found.source;
+    let rule = ctx.settings.token_form.describe();
+    let error = match &found.form {
+        Form::Super => Error::new(
+            Kind::TokenForm,
+            format!("`{name}` in `{source}` is a super token (64 characters); keycap does not use super tokens"),
+        )
+        .hint("store the token of the one project instead, from the project's API page"),
+        Form::Malformed { what, .. } => Error::new(
+            Kind::TokenForm,
+            format!("`{name}` in `{source}` is set but malformed ({what}); a token has {rule}"),
+        )
+        .hint("copy the token again from the project's API page in REDCap, without quotes, blanks or comments"),
+        Form::Project => Error::new(Kind::Internal, "a well-formed token was called malformed"),
+    };
+    error.field("token_name", name).field("source", source)
+}

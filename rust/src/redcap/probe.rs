@@ -1,0 +1,104 @@
+//! Does a token work? `version`, then `project`, over one connection.
+
+use serde_json::Value as Json;
+
+use super::pipeline::Operation;
+use super::request::{Expect, Request};
+use crate::ctx::Ctx;
+use crate::error::{Error, Kind, Result};
+use crate::project::{Project, Registries};
+
+/// What REDCap said about a token that works.
+pub(crate) struct Probe {
+    pub(crate) version: String,
+    pub(crate) project_id: Option<String>,
+    pub(crate) project_title: Option<String>,
+    pub(crate) fingerprint: Option<String>,
+    /// The project's API page.
+    pub(crate) api_page: String,
+    /// Why project information is missing though the token works.
+    pub(crate) remark: Option<String>,
+}
+
+/// Asks REDCap. The first success pins the project's id; another id later is an error.
+pub(crate) async fn probe(ctx: &Ctx, project: &Project, mut operation: Operation) -> Result<Probe> {
+    let version = operation.collect(&Request::read("version", Expect::Version), 64 * 1024).await?;
+    let version = String::from_utf8_lossy(&version).trim_matches(|c: char| !c.is_ascii_digit()).to_owned();
+    let information = match operation.collect(&Request::read("project", Expect::Json), 4 * 1024 * 1024).await {
+        Ok(body) => Ok(information(&body)?),
+        Err(error) if error.kind == Kind::Redcap => Err(error.message),
+        Err(error) => return Err(error),
+    };
+    let fingerprint = operation.fingerprint();
+    operation.finish().await?;
+    let (project_id, project_title, remark) = match information {
+        Ok((id, title)) => (Some(id), title, None),
+        Err(said) => (None, None, Some(format!("the token works but may not read project information ({said})"))),
+    };
+    if let Some(id) = &project_id {
+        let pinned = Registries::new(&ctx.dirs).pin(project, id)?;
+        let hinted = project.project_id.as_ref().unwrap_or(&pinned);
+        if pinned != *id || hinted != id {
+            let known = if pinned == *id { hinted } else { &pinned };
+            return Err(changed(project, known, id));
+        }
+    }
+    let api_page = api_page(project, &version, project_id.as_deref());
+    Ok(Probe { version, project_id, project_title, fingerprint, api_page, remark })
+}
+
+fn information(body: &[u8]) -> Result<(String, Option<String>)> {
+    let strange = || {
+        Error::new(Kind::NotRedcap, "the answer is not what REDCap gives as project information")
+            .hint("check `redcap_uri`: the API address ends in `/api/`")
+    };
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let json: Json = serde_json::from_slice(body).map_err(|_| strange())?;
+    let json = json.as_array().and_then(|items| items.first()).unwrap_or(&json);
+    let id = match json.get("project_id") {
+        Some(Json::Number(id)) => id.to_string(),
+        Some(Json::String(id)) => id.clone(),
+        _ => return Err(strange()),
+    };
+    if id.is_empty() || id.len() > 12 || !id.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(strange());
+    }
+    let title = json.get("project_title").and_then(Json::as_str);
+    Ok((id, title.map(|title| title.chars().filter(|c| !c.is_control()).take(200).collect())))
+}
+
+fn changed(project: &Project, known: &str, now: &str) -> Error {
+    let name = project.token_name.as_str();
+    Error::new(
+        Kind::ProjectChanged,
+        format!("the token under `{name}` opens REDCap project {now}; `{}` was project {known}", project.short_name.as_str()),
+    )
+    .hint("the token of another project is stored under this name: store the right one")
+    .hint("if the project was replaced, `delete_project()` and set it up again")
+    .field("project_id", now)
+    .field("pinned_project_id", known)
+}
+
+/// The page where a person regenerates the token.
+fn api_page(project: &Project, version: &str, project_id: Option<&str>) -> String {
+    let base = project.redcap_uri.as_str();
+    let base = base.strip_suffix("api/").unwrap_or(base);
+    match project_id {
+        Some(id) => format!("{base}redcap_v{version}/API/project_api.php?pid={id}"),
+        None => base.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn project_information_is_read_with_the_id_as_number_or_text() {
+        assert_eq!(information(b"{\"project_id\":12,\"project_title\":\"A\\nB\"}").unwrap(), ("12".into(), Some("AB".into())));
+        assert_eq!(information(b"{\"project_id\":\"12\"}").unwrap(), ("12".into(), None));
+        for strange in ["{}", "[]", "{\"project_id\":1.5}", "{\"project_id\":\"x\"}", "nonsense"] {
+            assert_eq!(information(strange.as_bytes()).unwrap_err().kind, Kind::NotRedcap, "{strange}");
+        }
+    }
+}

@@ -1,0 +1,3 @@
+use keycap::token::Secret;
+
+fn main() {}

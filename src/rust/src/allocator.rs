@@ -1,0 +1,69 @@
+//! The allocator wipes what it frees: libraries copy what they are given (a header map, a TLS buffer, a parser's
+//! scratch space), and no such copy of a token may stay behind in freed memory.
+//!
+//! Blocks above [`LIMIT`] are not wiped: the core holds tokens in small buffers only, and wiping an export of some
+//! hundred megabytes would cost time for nothing.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{Ordering, compiler_fence};
+
+/// The largest block that is wiped, in bytes.
+const LIMIT: usize = 64 * 1024;
+
+struct Wiping;
+
+#[global_allocator]
+static ALLOCATOR: Wiping = Wiping;
+
+// SAFETY: every block comes from and goes back to `System` with the layout that the caller gave; wiping touches
+// only bytes of a block that the caller has given up.
+unsafe impl GlobalAlloc for Wiping {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promises about `layout` are the ones that `System` asks for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: as above.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        if layout.size() <= LIMIT {
+            // SAFETY: the block is `layout.size()` bytes, and nobody else may use it any more.
+            unsafe { wipe(block, layout.size()) };
+        }
+        // SAFETY: the block came from `System` with this layout.
+        unsafe { System.dealloc(block, layout) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        if layout.size() > LIMIT {
+            // SAFETY: the caller's promises are the ones that `System` asks for.
+            return unsafe { System.realloc(block, layout, new_size) };
+        }
+        // `System.realloc` could move a block and leave its old bytes behind, so small blocks always move by hand.
+        // SAFETY: the caller promises that `new_size` with this alignment is a legal layout, and not zero.
+        let moved = unsafe { System.alloc(Layout::from_size_align_unchecked(new_size, layout.align())) };
+        if !moved.is_null() {
+            // SAFETY: both blocks are at least that long and distinct; the old one is the caller's to give up.
+            unsafe {
+                std::ptr::copy_nonoverlapping(block, moved, layout.size().min(new_size));
+                self.dealloc(block, layout);
+            }
+        }
+        moved
+    }
+}
+
+/// Overwrites a block in a way that the compiler may not leave out.
+///
+/// # Safety
+/// `block` must be valid for writes of `size` bytes.
+unsafe fn wipe(block: *mut u8, size: usize) {
+    // SAFETY: the caller promises that the block is writable over its whole length.
+    unsafe { std::ptr::write_bytes(block, 0, size) };
+    // The compiler knows that nobody reads freed memory and would drop the write; past this point it cannot know.
+    std::hint::black_box(block);
+    compiler_fence(Ordering::SeqCst);
+}

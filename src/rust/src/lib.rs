@@ -1,0 +1,107 @@
+//! The doorway between R and the core: starts an operation, asks how it goes, gives its answer to R.
+//!
+//! Nothing unwinds and no R error is raised from here. extendr would hand a message to R as a *format string*
+//! (`%s` in it crashes R), so each function takes and returns plain R objects: the answer is a list with `kind`
+//! (`"ok"`, `"pending"`, `"error"`), and `R/call-core.R` raises the error.
+
+mod allocator;
+mod columns;
+mod from_r;
+mod handles;
+mod to_r;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use extendr_api::prelude::*;
+use keycap::net::io::Poll;
+use keycap::{Error, Kind, Value};
+
+/// Starts an operation of the core by its name; the answer's `value` is a handle for [`kc_poll`].
+#[extendr]
+fn kc_start(op: Robj, args: Robj, session: Robj) -> Robj {
+    answered(|| {
+        let op = from_r::text(&op)?;
+        let args = from_r::value(&args)?;
+        let session = from_r::value(&session)?;
+        let task = keycap::border::start(&op, args, session)?;
+        Ok(to_r::ok(&[], &Value::Whole(handles::keep(task).into())))
+    })
+}
+
+/// Waits at most `wait_ms` milliseconds for an operation and says how it goes. Once it is done the handle is gone.
+#[extendr]
+fn kc_poll(handle: Robj, wait_ms: Robj) -> Robj {
+    answered(|| {
+        let handle = from_r::whole(&handle)?;
+        let wait = Duration::from_millis(from_r::whole(&wait_ms)?.clamp(0, 1_000).unsigned_abs().into());
+        // The task is out of the table while it is asked: turning its answer into R objects may run R's garbage
+        // collector, and with it finalizers that come back here.
+        let mut task = handles::take(handle)?;
+        Ok(match task.poll(wait) {
+            Poll::Pending(events) => {
+                handles::put_back(handle, task);
+                to_r::pending(&events)
+            }
+            Poll::Done(events, Ok(value)) => to_r::ok(&events, &value),
+            Poll::Done(events, Err(error)) => to_r::error(&events, &error),
+        })
+    })
+}
+
+/// Cancels an operation; one that is done, or was never there, is left alone.
+#[extendr]
+fn kc_cancel(handle: Robj) -> Robj {
+    answered(|| {
+        if let Ok(task) = handles::take(from_r::whole(&handle)?) {
+            task.cancel();
+        }
+        Ok(to_r::ok(&[], &Value::Nothing))
+    })
+}
+
+/// Cancels whatever runs: the package is being unloaded.
+#[extendr]
+fn kc_shutdown() -> Robj {
+    answered(|| {
+        for task in handles::take_all() {
+            task.cancel();
+        }
+        Ok(to_r::ok(&[], &Value::Nothing))
+    })
+}
+
+/// For the tests of this doorway: what a value becomes on its way in and out, and what becomes of a failure.
+#[extendr]
+fn kc_selftest(what: Robj, value: Robj) -> Robj {
+    answered(|| {
+        let value = from_r::value(&value)?;
+        match from_r::text(&what)?.as_str() {
+            "echo" => Ok(to_r::ok(&[], &value)),
+            // R cannot make a text with a NUL, but a server can.
+            "nul" => Ok(to_r::ok(&[], &Value::list([("a\0b", "c\0d".into())]))),
+            "panic" => std::panic::panic_any(format!("{value:?}")),
+            other => Err(Error::new(Kind::Argument, other).hint(other).field("message", other).field("value", value)),
+        }
+    })
+}
+
+/// Called once when R loads the library. A panic's text may quote what the code worked on, so it is never
+/// printed, whatever `RUST_BACKTRACE` or `EXTENDR_BACKTRACE` say; R hears of it as an internal error.
+#[unsafe(no_mangle)]
+pub extern "C" fn keycapr_init() {
+    std::panic::set_hook(Box::new(|_| {}));
+}
+
+/// Turns whatever happens in `body`, a panic included, into an answer.
+fn answered(body: impl FnOnce() -> keycap::Result<Robj>) -> Robj {
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(error)) => to_r::error(&[], &error),
+        Err(_) => to_r::error(
+            &[],
+            &Error::new(Kind::Internal, "keycap failed in a way that it should not")
+                .hint("The operation was given up; please report what you did, without any token."),
+        ),
+    }
+}

@@ -1,0 +1,130 @@
+//! The core's values as R's, and the answers that R gets.
+
+use std::borrow::Cow;
+
+use extendr_api::prelude::*;
+use keycap::ctx::Event;
+use keycap::{Column, Error, Table, Value};
+
+/// The operation is done.
+pub(crate) fn ok(events: &[Event], value: &Value) -> Robj {
+    answer("ok", events, [("value", self::value(value))])
+}
+
+/// The operation goes on.
+pub(crate) fn pending(events: &[Event]) -> Robj {
+    answer("pending", events, [])
+}
+
+/// The operation failed, or could not be started.
+pub(crate) fn error(events: &[Event], error: &Error) -> Robj {
+    let fields = error.fields.iter().map(|(name, field)| (name.as_str(), value(field)));
+    let error = named([
+        ("kind", text(error.kind.as_str())),
+        ("message", text(&printable(&error.message))),
+        ("hints", Strings::from_values(error.hints.iter().map(|hint| printable(hint))).into()),
+        ("fields", named(fields.collect::<Vec<_>>())),
+    ]);
+    answer("error", events, [("error", error)])
+}
+
+/// A value as an R object. A list of nothing but unnamed texts is a character vector.
+pub(crate) fn value(value: &Value) -> Robj {
+    match value {
+        Value::Nothing => ().into(),
+        Value::Text(text) => self::text(&without_nul(text)),
+        // R's whole numbers have 32 bits, and the smallest is `NA`; a double is exact up to 2^53.
+        Value::Whole(number) => match i32::try_from(*number) {
+            Ok(number) if number != i32::MIN => number.into(),
+            _ => (*number as f64).into(),
+        },
+        Value::Real(number) => (*number).into(),
+        Value::Flag(flag) => (*flag).into(),
+        Value::List(items) => list(items),
+        Value::Table(table) => data_frame(table),
+    }
+}
+
+/// R ends a text at a NUL, by a jump out of Rust that skips every destructor: none may reach it.
+pub(crate) fn without_nul(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') { text.replace('\0', "\u{fffd}").into() } else { text.into() }
+}
+
+/// A text for people: what could steer a terminal is shown as an escape.
+fn printable(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut shown, c| {
+        if c.is_control() && c != '\n' && c != '\t' {
+            shown.extend(c.escape_unicode())
+        } else {
+            shown.push(c)
+        }
+        shown
+    })
+}
+
+fn answer<const N: usize>(kind: &str, events: &[Event], rest: [(&str, Robj); N]) -> Robj {
+    let events = events.iter().map(|event| {
+        let (kind, shown) = match event {
+            Event::Note(shown) => ("note", shown),
+            Event::Warning(shown) => ("warning", shown),
+        };
+        named([("kind", text(kind)), ("text", text(&printable(shown)))])
+    });
+    let events = List::from_values(events.collect::<Vec<_>>()).into();
+    named([("kind", text(kind)), ("events", events)].into_iter().chain(rest).collect::<Vec<_>>())
+}
+
+fn list(items: &[(String, Value)]) -> Robj {
+    let unnamed = items.iter().all(|(name, _)| name.is_empty());
+    if unnamed {
+        let texts: Option<Vec<_>> = items.iter().map(|(_, item)| item.as_text().map(without_nul)).collect();
+        return match texts {
+            Some(texts) if !texts.is_empty() => Strings::from_values(texts).into(),
+            _ => List::from_values(items.iter().map(|(_, item)| value(item)).collect::<Vec<_>>()).into(),
+        };
+    }
+    named(items.iter().map(|(name, item)| (name.as_str(), value(item))).collect::<Vec<_>>())
+}
+
+/// Built by hand as a list with `class` and `row.names`: calling `data.frame()` would let an R error jump out.
+fn data_frame(table: &Table) -> Robj {
+    let rows = table.columns.first().map_or(0, |(_, column)| match column {
+        Column::Int(cells) => cells.len(),
+        Column::Real(cells) => cells.len(),
+        Column::Flag(cells) => cells.len(),
+        Column::Text { ids, .. } => ids.len(),
+    });
+    let columns = table.columns.iter().map(|(name, column)| {
+        let column: Robj = match column {
+            Column::Int(cells) => Integers::from_values(cells.iter().copied().map(Rint::from)).into(),
+            Column::Real(cells) => Doubles::from_values(cells.iter().copied().map(Rfloat::from)).into(),
+            Column::Flag(cells) => Logicals::from_values(cells.iter().copied().map(Rbool::from)).into(),
+            Column::Text { ids, dictionary } => crate::columns::texts(ids, dictionary),
+        };
+        (name.as_str(), column)
+    });
+    let mut frame = named(columns.collect::<Vec<_>>());
+    // R's short form of row names: `c(NA, -n)`.
+    let row_names = Integers::from_values([Rint::na(), Rint::from(-(rows as i32))]);
+    attribute(&mut frame, "class", "data.frame".into());
+    attribute(&mut frame, "row.names", row_names.into());
+    frame
+}
+
+fn named<'a>(items: impl IntoIterator<Item = (&'a str, Robj)>) -> Robj {
+    let (names, values): (Vec<_>, Vec<_>) = items.into_iter().map(|(name, item)| (without_nul(name), item)).unzip();
+    let mut list: Robj = List::from_values(values).into();
+    attribute(&mut list, "names", Strings::from_values(names).into());
+    list
+}
+
+fn text(text: &str) -> Robj {
+    Strings::from_values([text]).into()
+}
+
+/// Setting an attribute of the right type and length on a fresh list cannot fail; a panic here would still end as
+/// an internal error and not in R.
+fn attribute(object: &mut Robj, name: &str, attribute: Robj) {
+    let set = object.set_attrib(name, attribute).is_ok();
+    debug_assert!(set, "attribute {name}");
+}

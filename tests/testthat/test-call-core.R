@@ -1,0 +1,92 @@
+hostile <- c("%s%s%s%n", "{stop('run')}", "{.val {stop('run')}}", "a\\b", "<b>&amp;", "\u00fc\u4e2d\U1F600", "line\nline")
+
+test_that("values come out of the doorway as they went in", {
+  echo <- function(x) core_value(kc_selftest("echo", as_utf8(x)), rlang::current_env())
+  same <- list(
+    "text", "", "\u00fc\u4e2d\U1F600", TRUE, FALSE, 1L, -2147483647L, 1.5, -Inf, NULL, list(),
+    c("a", "b"), list(a = 1L, b = list(c = "x")), list(a = 1L, 2L), list(1L, "x"),
+    data.frame(i = c(1L, NA), r = c(NA, 0.5), f = c(TRUE, NA), t = c("a", NA)),
+    data.frame(t = rep(c("u", "\u00fc"), 1000)), data.frame(), data.frame(x = integer())
+  )
+  for (x in same) expect_identical(echo(x), x)
+  for (x in hostile) expect_identical(echo(x), x)
+  latin1 <- iconv("\u00fc", "UTF-8", "latin1")
+  expect_identical(Encoding(latin1), "latin1")
+  expect_identical(echo(list(latin1)), "\u00fc")
+  for (x in list(NA, NA_character_, NA_integer_, NA_real_)) expect_null(echo(x))
+  expect_identical(echo(c(a = 1L, b = NA)), list(a = 1L, b = NULL))
+})
+
+test_that("what the core has no word for is an error and not a guess", {
+  unknown <- list(factor("a"), 1i, as.raw(1), quote(x), globalenv(), mean, data.frame(x = factor("a")), list(list(sum)))
+  for (x in unknown) expect_identical(kc_selftest("echo", x)$error$kind, "argument")
+  invalid <- "\xff\xfe"
+  Encoding(invalid) <- "UTF-8"
+  expect_identical(kc_selftest("echo", invalid)$error$kind, "argument")
+  expect_identical(kc_selftest("echo", setNames(list(1), invalid))$error$kind, "argument")
+})
+
+test_that("a NUL never reaches R", {
+  expect_identical(kc_selftest("nul", NULL)$value, list("a\ufffdb" = "c\ufffdd"))
+})
+
+test_that("a panic is an internal error that tells nothing of what it was about", {
+  withr::local_envvar(RUST_BACKTRACE = "1", EXTENDR_BACKTRACE = "1")
+  script <- 'answer <- keycap:::kc_selftest("panic", "canary"); cat(answer$error$kind); print(answer)'
+  ran <- callr::rscript_process$new(callr::rscript_process_options(
+    script = withr::local_tempfile(lines = script), stdout = "|", stderr = "|"
+  ))
+  ran$wait(30000)
+  out <- ran$read_all_output()
+  expect_match(out, "internal", fixed = TRUE)
+  expect_false(grepl("canary", paste(out, ran$read_all_error()), fixed = TRUE))
+})
+
+test_that("an error's texts are data, and its facts are fields", {
+  raise <- function(x, value = NULL) core_value(kc_selftest(x, value), rlang::current_env())
+  for (x in hostile) {
+    error <- expect_error(raise(x, x), class = "keycap_error_argument")
+    expect_s3_class(error, "keycap_error")
+    expect_identical(error$kind, "argument")
+    expect_identical(error$hints, x)
+    expect_identical(error$field_message, x)
+    expect_identical(error$value, x)
+    expect_identical(lengths(gregexpr(x, conditionMessage(error), fixed = TRUE)), 2L)
+    expect_identical(as.character(conditionCall(error)[[1]]), "raise")
+  }
+})
+
+test_that("what could steer a terminal is shown as an escape", {
+  error <- kc_selftest("\u001b[31mred\r\u009b", NULL)$error
+  expect_identical(error$message, "\\u{1b}[31mred\\u{d}\\u{9b}")
+  expect_identical(error$hints, error$message)
+})
+
+test_that("events are shown as they are, and remarks can be silenced", {
+  for (x in hostile) {
+    shown <- cli::ansi_strip(paste(testthat::capture_messages(show_event(list(kind = "note", text = x))), collapse = ""))
+    expect_identical(gsub("[[:space:]]+", " ", trimws(sub("^. ", "", shown))), gsub("\n", " ", x))
+    warning <- expect_warning(show_event(list(kind = "warning", text = x)), class = "keycap_warning")
+    expect_identical(conditionMessage(warning), x)
+  }
+  withr::local_options(keycap.quiet = TRUE)
+  expect_silent(show_event(list(kind = "note", text = "x")))
+  expect_warning(show_event(list(kind = "warning", text = "x")), class = "keycap_warning")
+})
+
+test_that("a handle that names nothing is an error, and cancelling it is none", {
+  expect_identical(kc_poll(123456L, 0L)$error$kind, "internal")
+  expect_identical(kc_poll("x", 0L)$error$kind, "internal")
+  expect_identical(kc_poll(NULL, NULL)$error$kind, "internal")
+  expect_identical(kc_cancel(123456L)$kind, "ok")
+})
+
+test_that("an operation that the core does not have is an internal error of the function that the user called", {
+  outer <- function() core_call("no such operation")
+  error <- expect_error(outer(), class = "keycap_error_internal")
+  expect_identical(conditionCall(error), quote(outer()))
+})
+
+test_that("an interrupt between two polls is let through, from C", {
+  expect_null(kc_check_interrupt())
+})

@@ -1,0 +1,25 @@
+#!/bin/sh
+# Judges an R CMD check by its folder (the argument): no error, no warning, no note but those that a first submission
+# and a machine without the internet cause, and every test of testthat run, none skipped. Prints the counts.
+set -eu
+log=$1/00check.log
+tests=$1/tests/testthat.Rout
+
+bad=$(awk '
+  /^\* checking .* \.\.\.( \[.*\])? (ERROR|WARNING)$/ { print; next }
+  /^\* checking .* \.\.\.( \[.*\])? NOTE$/ {
+    if ($0 !~ /CRAN incoming feasibility|future file timestamps/) print
+  }' "$log")
+status=$(sed -n 's/^Status: //p' "$log")
+counts=$(grep -h -o 'FAIL [0-9]* | WARN [0-9]* | SKIP [0-9]* | PASS [0-9]*' "$tests" "$tests.fail" 2>/dev/null | tail -n 1)
+
+echo "R CMD check: ${status:-it did not come to an end}; testthat: ${counts:-it did not come to an end}"
+if [ -n "$bad" ] || [ -z "$status" ]; then
+  echo "$bad"
+  exit 1
+fi
+case $counts in
+  'FAIL 0 | WARN '*' | SKIP 0 | PASS 0') echo "no test ran"; exit 1 ;;
+  'FAIL 0 | WARN 0 | SKIP 0 | PASS '*) ;;
+  *) exit 1 ;;
+esac

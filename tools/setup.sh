@@ -1,0 +1,117 @@
+#!/bin/sh
+# Installs what is missing for `demo`, `test`, `docs` or `dist` (the argument): on Debian and Ubuntu by apt, as root
+# or through sudo; R packages elsewhere from CRAN into build/library. What it cannot install it names. When nothing
+# is missing it says nothing.
+set -eu
+cd "$(dirname "$0")/.."
+purpose=${1:-test}
+library=${KEYCAP_LIBRARY:-$PWD/build/library}
+rustc_needed=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' rust/Cargo.toml)
+mkdir -p "$library"
+
+say() { echo "keycap: $*"; }
+has() { command -v "$1" >/dev/null 2>&1; }
+
+apt_packages=""   # missing, by the names of Debian
+r_packages=""     # missing, by the names of CRAN
+named=""          # missing, for people on other systems
+need() { # need HINT DEBIAN-PACKAGE...
+  named="$named
+  $1"
+  shift
+  apt_packages="$apt_packages $*"
+}
+
+has cc && has make || need "a C compiler and make" build-essential
+has R || need "R 4.2 or newer, with what it takes to build packages (https://cran.r-project.org)" r-base-dev
+has pkg-config || need "pkg-config" pkg-config
+if [ "$(uname -s)" = Linux ] && ! { has pkg-config && pkg-config --exists dbus-1; }; then
+  need "the headers of libdbus" libdbus-1-dev
+fi
+has curl || need "curl" curl ca-certificates
+has pandoc || need "pandoc (https://pandoc.org)" pandoc
+
+wanted="cli rlang"
+case $purpose in
+  test | dist)
+    wanted="$wanted callr future keyring knitr rmarkdown testthat withr"
+    has python3 && python3 -c 'import ensurepip' 2>/dev/null || need "Python 3 with venv" python3-venv
+    has xz || need "xz" xz-utils
+    if [ "$(uname -s)" = Linux ]; then
+      has dbus-run-session || need "dbus-run-session" dbus
+      has gdbus || need "gdbus (of GLib)" libglib2.0-bin
+      has gnome-keyring-daemon || need "gnome-keyring" gnome-keyring
+    fi
+    ;;
+  docs) wanted="$wanted roxygen2" ;;
+esac
+
+# Which of the wanted R packages are missing; all of them as long as there is no R.
+missing_r() {
+  if has R; then
+    sh tools/with-r.sh Rscript --vanilla -e \
+      'p <- commandArgs(TRUE); cat(p[!vapply(p, requireNamespace, NA, quietly = TRUE)])' $wanted 2>/dev/null
+  else
+    echo "$wanted"
+  fi
+}
+r_packages=$(missing_r)
+
+if [ -n "$apt_packages$r_packages" ] && has apt-get; then
+  for package in $r_packages; do apt_packages="$apt_packages r-cran-$package"; done
+  as_root=""
+  if [ "$(id -u)" -ne 0 ]; then as_root=sudo; fi
+  if [ -z "$as_root" ] || has sudo; then
+    say "installing by apt:$apt_packages"
+    $as_root apt-get update -qq
+    # One by one where the whole list fails: a package that this release lacks must not stop the others.
+    # shellcheck disable=SC2086
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $apt_packages >/dev/null ||
+      for package in $apt_packages; do
+        $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$package" >/dev/null || true
+      done
+    exec_again=yes
+  fi
+fi
+
+if [ -n "${exec_again:-}" ] && [ -z "${KEYCAP_SETUP_AGAIN:-}" ]; then
+  KEYCAP_SETUP_AGAIN=1 exec sh "$0" "$purpose"
+fi
+
+if [ -n "$named" ]; then
+  say "these are missing and have to be installed first:$named" >&2
+  exit 1
+fi
+
+if [ -n "$r_packages" ]; then
+  say "installing R packages from CRAN into build/library: $r_packages"
+  # shellcheck disable=SC2086
+  sh tools/with-r.sh Rscript --vanilla -e \
+    'a <- commandArgs(TRUE); install.packages(a[-1], lib = a[1], repos = "https://cloud.r-project.org")' \
+    "$library" $r_packages
+  r_packages=$(missing_r)
+  if [ -n "$r_packages" ]; then
+    say "these R packages are missing and could not be installed: $r_packages" >&2
+    exit 1
+  fi
+fi
+
+# Rust, of a version that distributions rarely have: a private one in build/toolchain, HOME stays as it is.
+rust_is_good() {
+  number=$(sh tools/with-r.sh rustc --version 2>/dev/null | awk '{ print $2 }')
+  [ -n "$number" ] && sh tools/with-r.sh cargo --version >/dev/null 2>&1 &&
+    [ "$(printf '%s\n%s\n' "$rustc_needed" "$number" | sort -V | head -n 1)" = "$rustc_needed" ]
+}
+if ! rust_is_good; then
+  say "Rust $rustc_needed or newer was not found: installing it into build/toolchain (nothing outside this folder)"
+  CARGO_HOME=$PWD/build/toolchain/cargo
+  RUSTUP_HOME=$PWD/build/toolchain/rustup
+  export CARGO_HOME RUSTUP_HOME
+  mkdir -p build/toolchain
+  curl --proto '=https' --tlsv1.2 -fsS https://sh.rustup.rs -o build/toolchain/rustup-init.sh &&
+    sh build/toolchain/rustup-init.sh -y -q --no-modify-path --profile minimal --component clippy,rustfmt >/dev/null || {
+    say "that failed; get Rust from https://rustup.rs" >&2
+    exit 1
+  }
+  rust_is_good || { say "the Rust in build/toolchain does not run" >&2; exit 1; }
+fi

@@ -1,0 +1,108 @@
+#!/bin/sh
+# What `make test` runs, stage by stage, and a table at the end. `sh tools/test.sh clippy check` runs only those.
+# The output of a stage goes to build/log/<stage>.log; of a failing one the end is shown.
+set -u
+cd "$(dirname "$0")/.."
+root=$PWD
+KEYCAP_TARGET_DIR=${KEYCAP_TARGET_DIR:-$root/build/rust}
+export KEYCAP_TARGET_DIR
+run() { sh "$root/tools/with-r.sh" "$@"; }
+
+stage_locks() { sh tools/locks.sh; }
+
+stage_format() {
+  (cd rust && run cargo fmt --check) && (cd src/rust && run cargo fmt --check) && echo "formatted"
+}
+
+stage_clippy() {
+  (cd rust && run cargo clippy --locked --all-targets -- -D warnings) || return 1
+  # The glue shares the core's folder for checks: the crates below it are the same.
+  sh src/rust/copy-core.sh
+  (cd src/rust && run cargo clippy --locked --target-dir "$root/rust/target" -- -D warnings) && echo "no warnings"
+}
+
+stage_core() {
+  (cd rust && run cargo test --locked --no-fail-fast) || return 1
+}
+
+# A client that nobody here wrote, against the sandbox.
+stage_pycap() { sh tests/pycap/run.sh; }
+
+stage_build() {
+  sh tools/stage.sh build/stage/keycap && rm -rf build/check && mkdir -p build/check &&
+    (cd build/check && run R CMD build "$root/build/stage/keycap") && ls build/check
+}
+
+# HOME is an empty folder meanwhile, and must be empty afterwards; the real one is compared too. What cargo keeps
+# of its downloads is cargo's.
+stage_check() {
+  real_home=$HOME
+  CARGO_HOME=${CARGO_HOME:-$real_home/.cargo}
+  RUSTUP_HOME=${RUSTUP_HOME:-$real_home/.rustup}
+  export CARGO_HOME RUSTUP_HOME
+  mkdir -p build/check/home
+  listing > build/check/home.before
+  (
+    cd build/check && HOME=$root/build/check/home && export HOME &&
+      unset R_USER_CONFIG_DIR R_USER_DATA_DIR R_USER_CACHE_DIR XDG_CONFIG_HOME XDG_DATA_HOME XDG_CACHE_HOME &&
+      run R CMD check --as-cran --no-manual keycap_*.tar.gz
+  )
+  HOME=$real_home listing > build/check/home.after
+  sh tools/check-log.sh build/check/keycap.Rcheck
+}
+
+listing() {
+  find "$HOME" \( -path "$HOME/.cargo" -o -path "$HOME/.rustup" -o -path "$root" \) -prune -o -print 2>/dev/null | sort
+}
+
+stage_home() {
+  left=$(find build/check/home -mindepth 1)
+  changed=$(diff build/check/home.before build/check/home.after)
+  if [ -n "$left$changed" ]; then
+    echo "the package's check left something in HOME:"
+    echo "$left"
+    echo "$changed"
+    return 1
+  fi
+  echo "HOME is as it was"
+}
+
+# The counts that a stage's log ends in.
+summary() {
+  case $1 in
+    core)
+      grep -h '^test result' "build/log/$1.log" | awk '
+        { passed += $4; failed += $6; ignored += $8 }
+        END { printf "%d tests passed, %d failed, %d ignored", passed, failed, ignored }'
+      ;;
+    build) sed -n 's/^\(keycap_.*\.tar\.gz\)$/\1/p' "build/log/$1.log" | tail -n 1 ;;
+    check) grep -h '^R CMD check: ' "build/log/$1.log" | tail -n 1 ;;
+    *) tail -n 1 "build/log/$1.log" ;;
+  esac
+}
+
+all="locks format clippy core build check home"
+[ -f tests/pycap/run.sh ] && all="locks format clippy core pycap build check home"
+stages=${*:-$all}
+mkdir -p build/log
+table=""
+failed=0
+started=$(date +%s)
+for stage in $stages; do
+  begin=$(date +%s)
+  printf '%-8s ' "$stage"
+  if (set -e; "stage_$stage") > "build/log/$stage.log" 2>&1; then result=ok; else result=FAILED; failed=1; fi
+  seconds=$(($(date +%s) - begin))
+  line=$(printf '%-8s %-6s %4d s  %s' "$stage" "$result" "$seconds" "$(summary "$stage")")
+  printf '%-6s %4d s\n' "$result" "$seconds"
+  table="$table
+$line"
+  if [ "$result" = FAILED ]; then
+    tail -n 60 "build/log/$stage.log"
+    echo "(the whole log: build/log/$stage.log)"
+  fi
+done
+echo
+echo "stage    result   time  what was run$table"
+printf 'all      %-6s %4d s\n' "$([ "$failed" = 0 ] && echo ok || echo FAILED)" "$(($(date +%s) - started))"
+exit "$failed"
