@@ -79,20 +79,35 @@
 NULL
 
 # Raises an error of keycap. Neither a backtrace nor arguments go into the condition, since what the user typed may
-# have been a token: `call` is a call without arguments, and `rlang::abort()`, which records a backtrace, is not used.
-# All texts are data: nothing here reads braces or percent signs.
+# have been a token: `rlang::abort()`, which records a backtrace, is not used. The texts may come from a server: they
+# are data, and neither cli nor glue sees them as a format.
 raise_error <- function(kind, message, hints, fields, call) {
   hints <- as.character(unlist(hints))
-  clash <- names(fields) %in% c("class", "message", "call", "trace", "parent", "body", "footer", "use_cli_format", "kind", "hints")
-  names(fields)[clash] <- paste0("field_", names(fields)[clash])
   bullets <- rlang::format_error_bullets(rlang::set_names(hints, rep("i", length(hints))))
   stop(rlang::error_cnd(
     class = c(paste0("keycap_error_", kind), "keycap_error"),
     message = paste(c(message, bullets), collapse = "\n"),
-    call = call,
+    call = bare_call(call),
     use_cli_format = FALSE,
     kind = kind,
     hints = hints,
-    !!!fields
+    !!!condition_fields(fields)
   ))
+}
+
+# The facts of an error become fields of the condition, beside `kind` and `hints`; the names that conditions use
+# themselves get a prefix.
+condition_fields <- function(fields) {
+  taken <- c("message", "call", "trace", "parent", "class", "body", "footer", "use_cli_format", "kind", "hints")
+  clash <- names(fields) %in% taken
+  names(fields)[clash] <- paste0("field_", names(fields)[clash])
+  fields
+}
+
+# The name of the function that the user called, as a call without arguments.
+bare_call <- function(call) {
+  if (is.environment(call)) {
+    call <- rlang::frame_call(call)
+  }
+  if (is.call(call)) call[1]
 }
