@@ -11,7 +11,8 @@ local_server <- function(answer = NULL, frame = parent.frame()) {
     uri = sprintf("http://127.0.0.1:%d/api/", port),
     bytes = function() file.size(files[2]),
     heard = function() rawToChar(readBin(files[2], "raw", file.size(files[2]))),
-    connections = function() length(readLines(files[3]))
+    connections = function() length(readLines(files[3])),
+    files = files
   )
 }
 

@@ -61,12 +61,12 @@ closed_port <- function() {
 }
 
 # A script in a fresh R process, with this very package; returns what it printed, with its exit status.
-run_script <- function(code, env = character(), wrapper = character(), vanilla = TRUE) {
+run_script <- function(code, args = character(), env = character(), wrapper = character(), vanilla = TRUE) {
   script <- withr::local_tempfile(fileext = ".R")
   writeLines(code, script)
   rscript <- file.path(R.home("bin"), "Rscript")
-  args <- c(if (vanilla) "--vanilla" else "--no-init-file", shQuote(script))
-  command <- c(wrapper, if (length(wrapper)) shQuote(rscript), args)
+  args <- c(if (vanilla) "--vanilla" else "--no-init-file", shQuote(c(script, args)))
+  command <- if (length(wrapper)) c(shQuote(c(wrapper, rscript)), args) else args
   program <- if (length(wrapper)) "sh" else rscript
   libs <- paste0("R_LIBS=", shQuote(paste(.libPaths(), collapse = .Platform$path.sep)))
   out <- suppressWarnings(system2(program, command, stdout = TRUE, stderr = TRUE, env = c(libs, env)))
@@ -74,3 +74,12 @@ run_script <- function(code, env = character(), wrapper = character(), vanilla =
 }
 
 `%||%` <- function(x, y) if (is.null(x)) y else x
+
+# Whether a process is there, and not merely waiting to be reaped.
+alive <- function(pid) {
+  if (!file.exists("/proc/self/stat")) {
+    return(tools::pskill(as.integer(pid), 0L))
+  }
+  state <- tryCatch(readLines(sprintf("/proc/%s/stat", pid), warn = FALSE), error = function(e) ") Z", warning = function(w) ") Z")
+  !grepl(") Z", state, fixed = TRUE)
+}

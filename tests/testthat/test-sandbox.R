@@ -16,12 +16,6 @@ test_that("a sandbox starts, says that it is not REDCap, and stops", {
   error <- expect_error(sandbox_revoke_token(sandbox, "TEST"), class = "keycap_error_sandbox")
 })
 
-# Whether a process is there and not merely waiting to be reaped.
-alive <- function(pid) {
-  state <- tryCatch(ps::ps_status(ps::ps_handle(as.integer(pid))), error = function(e) "gone")
-  !state %in% c("gone", "zombie")
-}
-
 test_that("a sandbox prints what it is", {
   local_world()
   sandbox <- local_sandbox()
