@@ -52,11 +52,12 @@ watch <- function(action, token, typed = FALSE) {
     look("attributes", attributes(condition))
     own <- Filter(function(n) is_keycap(sys.function(n)), seq_len(sys.nframe()))
     for (n in if (typed) own[-1] else own) {
-      look("frames", sys.call(n))
+      look("frames", code(sys.call(n)))
     }
     if (!typed) {
-      look("sys.calls", lapply(sys.calls(), identity))
-      look("trace", rlang::trace_back())
+      look("sys.calls", lapply(sys.calls(), code))
+      trace <- rlang::trace_back()
+      look("trace", c(format(trace), lapply(trace$call, code)))
     }
   }
   printed <- utils::capture.output({
@@ -68,7 +69,11 @@ watch <- function(action, token, typed = FALSE) {
             if (outcome$visible) print(outcome$value)
             outcome$value
           },
-          condition = witness
+          condition = witness,
+          message = function(m) {
+            cat(conditionMessage(m), file = stderr())
+            invokeRestart("muffleMessage")
+          }
         ),
         interrupt = function(i) "interrupted",
         error = identity
@@ -82,6 +87,9 @@ watch <- function(action, token, typed = FALSE) {
   look("value as text", tryCatch(format(value), error = function(e) ""))
   list(found = found, classes = unique(classes), value = value, said = c(printed, messages))
 }
+
+# Calls as text: a call can hold this file's own functions, and with these their environments.
+code <- function(call) deparse(call, width.cutoff = 500L)
 
 is_keycap <- function(fun) {
   identical(topenv(environment(fun) %||% baseenv()), asNamespace("keycap"))
