@@ -6,7 +6,7 @@ use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
 use crate::net::io::{self, Task};
 use crate::project::Project;
-use crate::redcap::{Operation, Probe, blank, malformed, probe, wanted};
+use crate::redcap::{Operation, Probe, blank, probe, wanted};
 use crate::store::{self, Environment, Found, Sighting};
 use crate::token::Form;
 use crate::value::{Column, Table, Value};
@@ -27,7 +27,10 @@ pub(super) fn view(arguments: &Arguments, session: &Session) -> Result<Task> {
         let ctx = Ctx { log, ..ctx };
         let mut hits: Vec<Found> = Vec::new();
         let mut trouble = Vec::new();
-        for Sighting { source, answer } in store::look_everywhere(&ctx, &wanted(&project, sandbox)).await {
+        for Sighting { source, answer, remark } in store::look_everywhere(&ctx, &wanted(&project, sandbox)).await {
+            if let Some(remark) = remark {
+                ctx.log.note(remark);
+            }
             match answer {
                 Ok(found) => hits.extend(found),
                 Err(error) => trouble.push((source, error)),

@@ -10,7 +10,7 @@ use super::answer::{Collected, Sink};
 use super::classify::{HEAD, Head, MOST_TEXT, classify, is_data};
 use super::request::Request;
 use super::{limiter, policy};
-use crate::audit::{AuditLog, Intent, Outcome};
+use crate::audit::{AuditLog, Entry, Intent, Outcome, RedcapUser, Refused};
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
 use crate::net::{Answer, Client, Fault, Origin, WipedBody};
@@ -52,12 +52,13 @@ impl Operation {
     /// # Errors
     /// Every kind but `argument` and those of the registry's files; `sink`'s own.
     pub(crate) async fn call(&mut self, request: &Request, sink: &mut dyn Sink) -> Result<()> {
-        self.bound_origin()?;
-        policy::allow(&self.project)?;
+        let allowed = self.bound_origin().and_then(|()| policy::allow(&self.project));
+        self.or_refused(request, allowed).await?;
         let mut tries = 0;
         loop {
             limiter::reserve(&self.ctx, &self.project.redcap_uri, 1).await?;
-            self.look_up().await?;
+            let found = self.look_up().await;
+            self.or_refused(request, found).await?;
             let failed = match self.send(request, sink).await {
                 Ok(()) => return Ok(()),
                 Err(failed) => failed,
@@ -115,6 +116,25 @@ impl Operation {
             .field("origin", origin.to_string()))
     }
 
+    /// A call that is refused here leaves an entry too. What cannot be written does not hide the refusal.
+    async fn or_refused(&self, request: &Request, allowed: Result<()>) -> Result<()> {
+        let Err(error) = allowed else { return Ok(()) };
+        let refused = Refused {
+            action: request.action(),
+            project: Some(self.project.short_name.as_str().to_owned()),
+            origin: Some(self.origin.to_string()),
+            token_name: Some(self.project.token_name.as_str().to_owned()),
+            source: error.fields.iter().find(|(name, _)| name == "source").and_then(|(_, v)| v.as_text().map(str::to_owned)),
+            fingerprint: None,
+            reason: error.kind,
+        };
+        let audit = self.audit.clone();
+        match blocking(move || audit.note(&[Entry::Refused(refused)])).await {
+            Ok(()) => Err(error),
+            Err(unwritten) => Err(error.hint(format!("the audit log did not take the refusal: {}", unwritten.message))),
+        }
+    }
+
     async fn look_up(&mut self) -> Result<()> {
         if self.found.is_some() {
             return Ok(());
@@ -152,6 +172,8 @@ impl Operation {
             call_id: call_id.clone(),
             action: request.action(),
             project: self.project.short_name.as_str().to_owned(),
+            project_id: self.project.project_id.as_ref().and_then(|id| id.parse().ok()),
+            redcap_user: self.project.redcap_user.clone().map(RedcapUser::Declared),
             origin: self.origin.to_string(),
             token_name: self.project.token_name.as_str().to_owned(),
             source: found.source.to_owned(),
@@ -159,13 +181,7 @@ impl Operation {
         };
         let audit = self.audit.clone();
         blocking(move || audit.begin(&[intent])).await?;
-        let outcome = Outcome {
-            call_id,
-            status: None,
-            class: Kind::Interrupted.as_str().to_owned(),
-            bytes: 0,
-            duration: Duration::ZERO,
-        };
+        let outcome = Outcome { call_id, class: Kind::Interrupted.as_str().to_owned(), ..Outcome::default() };
         Ok(OpenCall { audit: Some(self.audit.clone()), outcome })
     }
 
@@ -182,6 +198,7 @@ impl Operation {
         let mut answer =
             self.client.post(uri, "application/x-www-form-urlencoded", body).await.map_err(unknown)?;
         open.outcome.status = Some(answer.status);
+        open.outcome.server_date = answer.date.as_deref().map(|date| scrubber.scrub(date).chars().take(40).collect());
         let mut head = Zeroizing::new(Vec::new());
         let ended = gather(&mut answer, &mut head, HEAD, &mut open.outcome.bytes).await.map_err(unknown)?;
         if !is_data(answer.status, &head, request.expect) {

@@ -266,6 +266,7 @@ async fn a_blank_or_malformed_token_is_said_and_nothing_is_sent() {
         let Err(error) = world.probe(&project).await else { panic!("{part}") };
         assert_eq!(error.kind, kind);
         assert!(error.message.contains(part), "{}", error.message);
+        assert_eq!((world.phases(), world.log()[0]["reason"].as_str()), (vec!["refused".to_owned()], Some(kind.as_str())));
         world.assert_sealed(&format!("{error:?}"));
     }
     assert_eq!(server.count(), 0);
