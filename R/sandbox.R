@@ -35,6 +35,7 @@ start_sandbox <- function() {
     class = "keycap_sandbox"
   )
   the$sandboxes[[as.character(sandbox$pid)]] <- sandbox$redcap_uri
+  say("This is not REDCap: it is the sandbox of keycap, with made-up data and fake tokens, on loopback only.")
   sandbox
 }
 
@@ -64,48 +65,75 @@ run_sandbox <- function(port = 0, keep = interactive()) {
 #' and revoke tokens, suspend a user, and make the server misbehave. None of these functions shows or returns a
 #' token.
 #'
-#' * `sandbox_issue_token()` gives a user of a project a further token.
+#' * `sandbox_issue_token()` gives a user a token in a project where the user has none.
 #' * `sandbox_regenerate_token()` gives a new one in place of the old one, which is dead at once: there is no time
 #'   in which both work.
 #' * `sandbox_revoke_token()` deletes it.
 #' * `sandbox_suspend_user()` suspends a user in all projects, or ends the suspension.
-#' * `sandbox_set_fault()` makes the next calls fail in one way, until `sandbox_clear_faults()`.
+#' * `sandbox_set_fault()` makes calls fail in one way, until `sandbox_clear_faults()`.
+#'
+#' The sandbox's users are `admin` (to whom the sample tokens belong), `exporter`, `importer`, `deidentified` and
+#' `site_north`.
+#'
+#' @section Faults:
+#' Among the kinds are `"latency"` (with `ms`), `"html"` (a page of a login or a firewall, with `status`),
+#' `"redirect"` (with `status` and `location`), `"ban"`, `"out_of_memory"`, `"database"`, `"truncated"`,
+#' `"reset_after_body"` and `"echo"` (the server sends the token back, with `place`: `"error"`, `"header"`,
+#' `"reason"` or `"data"`).
 #'
 #' @param sandbox A sandbox from [start_sandbox()].
 #' @param short_name The short name of one of its projects: see `sandbox$projects`.
-#' @param user A REDCap user name; the sample user of the project if `NULL`.
-#' @param to A file that the new token is written to, readable by you alone. Without it, the new token becomes the
-#'   project's sample token.
+#' @param user The name of one of its users.
+#' @param to The new file that the new token is written to, readable by you alone.
 #' @param suspended `FALSE` ends the suspension.
-#' @param fault The name of a fault.
-#' @param ... Details of the fault, as named values.
+#' @param kind The kind of fault.
+#' @param ... Its details, by name.
+#' @param content Only requests for this content fail, such as `"project"`.
+#' @param times The number of requests that fail; all if `NULL`.
 #'
 #' @returns The sandbox, invisibly.
 #' @examples
 #' sandbox <- start_sandbox()
-#' project <- setup_project("TEST", redcap_uri = sandbox$redcap_uri)
 #'
-#' sandbox_revoke_token(sandbox, "TEST")
-#' suppressWarnings(test_project_token(project))
+#' # A token of our own. It is good for this sandbox and for nothing else.
+#' file <- tempfile()
+#' sandbox_issue_token(sandbox, "TEST", "exporter", to = file)
+#' Sys.setenv(MY_SANDBOX_TOKEN = readLines(file))
+#' project <- setup_project("TEST", redcap_uri = sandbox$redcap_uri, token_name = "MY_SANDBOX_TOKEN")
+#' isTRUE(test_project_token(project))
 #'
-#' sandbox_regenerate_token(sandbox, "TEST")
-#' test_project_token(project)
+#' sandbox_suspend_user(sandbox, "exporter")
+#' isTRUE(suppressWarnings(test_project_token(project)))
+#' sandbox_suspend_user(sandbox, "exporter", suspended = FALSE)
+#'
+#' sandbox_set_fault(sandbox, "html", status = 200)
+#' tryCatch(test_project_token(project), keycap_error_not_redcap = conditionMessage)
+#' sandbox_clear_faults(sandbox)
+#'
+#' sandbox_revoke_token(sandbox, "TEST", "exporter")
+#' isTRUE(suppressWarnings(test_project_token(project)))
 #'
 #' stop_sandbox(sandbox)
+#' Sys.unsetenv("MY_SANDBOX_TOKEN")
+#' unlink(file)
 #' @export
-sandbox_issue_token <- function(sandbox, short_name, user = NULL, to = NULL) {
-  sandbox_tokens("issue", sandbox, short_name, user, to, quote(sandbox_issue_token()))
+sandbox_issue_token <- function(sandbox, short_name, user, to) {
+  call <- quote(sandbox_issue_token())
+  if (missing(to)) {
+    abort_missing("to", call)
+  }
+  sandbox_tokens("issue", sandbox, short_name, user, to, call)
 }
 
 #' @rdname sandbox_issue_token
 #' @export
-sandbox_regenerate_token <- function(sandbox, short_name, user = NULL, to = NULL) {
+sandbox_regenerate_token <- function(sandbox, short_name, user = "admin", to = NULL) {
   sandbox_tokens("regenerate", sandbox, short_name, user, to, quote(sandbox_regenerate_token()))
 }
 
 #' @rdname sandbox_issue_token
 #' @export
-sandbox_revoke_token <- function(sandbox, short_name, user = NULL) {
+sandbox_revoke_token <- function(sandbox, short_name, user = "admin") {
   sandbox_tokens("revoke", sandbox, short_name, user, NULL, quote(sandbox_revoke_token()))
 }
 
@@ -118,18 +146,23 @@ sandbox_suspend_user <- function(sandbox, user, suspended = TRUE) {
   }
   user <- check_string(user, "user", call)
   suspended <- check_flag(suspended, "suspended", call)
-  sandbox_command(sandbox, list(do = if (suspended) "suspend" else "resume", user = user), call)
+  sandbox_command(sandbox, list(do = if (suspended) "suspend" else "unsuspend", user = user), call)
 }
 
 #' @rdname sandbox_issue_token
 #' @export
-sandbox_set_fault <- function(sandbox, fault, ...) {
+sandbox_set_fault <- function(sandbox, kind, ..., content = NULL, times = NULL) {
   call <- quote(sandbox_set_fault())
-  if (missing(fault)) {
-    abort_missing("fault", call)
+  if (missing(kind)) {
+    abort_missing("kind", call)
   }
-  fault <- check_string(fault, "fault", call)
-  sandbox_command(sandbox, list(do = "fault", fault = fault, ...), call)
+  command <- list(
+    do = "fault",
+    fault = c(list(kind = check_string(kind, "kind", call)), list(...)),
+    content = check_string(content, "content", call, null = TRUE),
+    times = if (!is.null(times)) check_whole(times, "times", call)
+  )
+  sandbox_command(sandbox, command, call)
 }
 
 #' @rdname sandbox_issue_token
@@ -142,13 +175,16 @@ sandbox_tokens <- function(do, sandbox, short_name, user, to, call) {
   if (missing(short_name)) {
     abort_missing("short_name", call)
   }
+  if (missing(user)) {
+    abort_missing("user", call)
+  }
   command <- list(
     do = do,
-    short_name = check_string(short_name, "short_name", call),
-    user = check_string(user, "user", call, null = TRUE),
+    project = check_string(short_name, "short_name", call),
+    user = check_string(user, "user", call),
     to = absolute_path(check_string(to, "to", call, null = TRUE))
   )
-  sandbox_command(sandbox, command[lengths(command) > 0L], call)
+  sandbox_command(sandbox, command, call)
 }
 
 sandbox_command <- function(sandbox, command, call) {

@@ -219,27 +219,27 @@ canary_walk <- function(store) {
 
   # The sandbox, and a token of its making.
   sandbox <- step("start_sandbox", "start", function() start_sandbox())
-  live <- function() {
-    token <- readLines(file.path(world, "issued"))
+  live <- function(file) {
+    token <- readLines(file.path(world, file))
     tokens <<- c(tokens, token)
     give("CANARY_LIVE", token)
   }
   step("sandbox_issue_token", "into a file", function() {
     sandbox_issue_token(sandbox, "TEST", "exporter", to = file.path(world, "issued"))
   })
-  live()
+  live("issued")
   on_sandbox <- setup("LIVE", sandbox$redcap_uri, token_name = "CANARY_LIVE")
   step("test_project_token", "it works", function() test_project_token(on_sandbox))
   step("view_project_token", "it works", function() view_project_token(on_sandbox))
   step("sandbox_regenerate_token", "into a file", function() {
-    sandbox_regenerate_token(sandbox, "TEST", "exporter", to = file.path(world, "issued"))
+    sandbox_regenerate_token(sandbox, "TEST", "exporter", to = file.path(world, "issued again"))
   })
   step("test_project_token", "regenerated", function() test_project_token(on_sandbox))
-  live()
+  live("issued again")
   step("sandbox_suspend_user", "suspended", function() sandbox_suspend_user(sandbox, "exporter"))
   step("test_project_token", "suspended", function() test_project_token(on_sandbox))
   step("sandbox_suspend_user", "no longer", function() sandbox_suspend_user(sandbox, "exporter", suspended = FALSE))
-  step("sandbox_set_fault", "an echo", function() sandbox_set_fault(sandbox, "echo_token"))
+  step("sandbox_set_fault", "an echo", function() sandbox_set_fault(sandbox, "echo", place = "error"))
   step("test_project_token", "the sandbox echoes", function() test_project_token(on_sandbox))
   step("sandbox_clear_faults", "cleared", function() sandbox_clear_faults(sandbox))
   step("sandbox_revoke_token", "revoked", function() sandbox_revoke_token(sandbox, "TEST", "exporter"))
@@ -303,7 +303,7 @@ canary_walk <- function(store) {
     list.files(world, recursive = TRUE, full.names = TRUE, all.files = TRUE),
     list.files(file.path(tempdir(), "keycap"), recursive = TRUE, full.names = TRUE, all.files = TRUE)
   )
-  files <- setdiff(files, file.path(world, "issued"))
+  files <- setdiff(files, file.path(world, c("issued", "issued again")))
   list(
     store = store,
     steps = steps,

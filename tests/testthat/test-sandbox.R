@@ -107,24 +107,37 @@ test_that("the administrator's functions show and return no token", {
   expect_match(token, "^[0-9A-F]{32}$")
   expect_identical(as.character(file.mode(file)), "600")
   expect_identical(hits_in(list(text, value), token), character())
-  expect_invisible(sandbox_regenerate_token(sandbox, "TEST", "exporter", to = file))
-  expect_false(readLines(file) == token)
+  other <- withr::local_tempfile()
+  expect_invisible(sandbox_regenerate_token(sandbox, "TEST", "exporter", to = other))
+  expect_false(readLines(other) == token)
+  # A file that is there already is not written to.
+  expect_error(sandbox_regenerate_token(sandbox, "TEST", "exporter", to = other), class = "keycap_error_sandbox")
 })
 
 test_that("what the sandbox does not know is an error", {
   local_world()
   sandbox <- local_sandbox()
-  expect_error(sandbox_revoke_token(sandbox, "NO_SUCH"), class = "keycap_error")
-  expect_error(sandbox_suspend_user(sandbox, "nobody"), class = "keycap_error")
-  expect_error(sandbox_set_fault(sandbox, "no such fault"), class = "keycap_error")
+  expect_error(sandbox_revoke_token(sandbox, "NO_SUCH"), class = "keycap_error_sandbox")
+  expect_error(sandbox_suspend_user(sandbox, "nobody"), class = "keycap_error_sandbox")
+  expect_error(sandbox_set_fault(sandbox, "no such fault"), class = "keycap_error_sandbox")
   expect_error(sandbox_issue_token(sandbox), class = "keycap_error_argument")
+  expect_error(sandbox_issue_token(sandbox, "TEST", "exporter"), class = "keycap_error_argument")
+})
+
+test_that("a fault may be for some requests only", {
+  local_world()
+  sandbox <- local_sandbox()
+  project <- setup_project("TEST", redcap_uri = sandbox$redcap_uri)
+  sandbox_set_fault(sandbox, "html", status = 503, content = "project", times = 1)
+  expect_error(test_project_token(project), class = "keycap_error_server")
+  expect_true(test_project_token(project))
 })
 
 test_that("a fault stays until it is cleared", {
   local_world()
   sandbox <- local_sandbox()
   project <- setup_project("TEST", redcap_uri = sandbox$redcap_uri)
-  sandbox_set_fault(sandbox, "html")
+  sandbox_set_fault(sandbox, "html", status = 200)
   expect_error(test_project_token(project), class = "keycap_error_not_redcap")
   sandbox_clear_faults(sandbox)
   expect_true(test_project_token(project))

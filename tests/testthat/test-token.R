@@ -164,10 +164,11 @@ test_that("a regenerated token is dead at once, and the new one lives", {
   sandbox_issue_token(sandbox, "TEST", "exporter", to = file)
   withr::local_envvar(CANARY_OWN = readLines(file))
   expect_true(test_project_token(project))
-  sandbox_regenerate_token(sandbox, "TEST", "exporter", to = file)
+  other <- withr::local_tempfile()
+  sandbox_regenerate_token(sandbox, "TEST", "exporter", to = other)
   answer <- expect_warning(test_project_token(project), class = "keycap_warning_token")
   expect_identical(attr(answer, "reason"), "token_refused")
-  withr::local_envvar(CANARY_OWN = readLines(file))
+  withr::local_envvar(CANARY_OWN = readLines(other))
   expect_true(test_project_token(project))
 })
 
