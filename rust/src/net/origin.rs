@@ -146,7 +146,7 @@ impl ServerUrl {
         self.origin.is_loopback()
     }
 
-    pub(super) fn url(&self) -> &Url {
+    pub(crate) fn url(&self) -> &Url {
         &self.url
     }
 }
