@@ -29,12 +29,12 @@ if [ "$(uname -s)" = Linux ] && ! { has pkg-config && pkg-config --exists dbus-1
   need "the headers of libdbus" libdbus-1-dev
 fi
 has curl || need "curl" curl ca-certificates
-has pandoc || need "pandoc (https://pandoc.org)" pandoc
 
 wanted="cli rlang"
 case $purpose in
   test | dist)
     wanted="$wanted callr future keyring knitr rmarkdown testthat withr"
+    has pandoc || need "pandoc (https://pandoc.org)" pandoc
     has python3 && python3 -c 'import ensurepip' 2>/dev/null || need "Python 3 with venv" python3-venv
     has xz || need "xz" xz-utils
     has checkbashisms || need "checkbashisms (R CMD check asks for it)" devscripts
@@ -64,12 +64,15 @@ if [ -n "$apt_packages$r_packages" ] && has apt-get; then
   if [ "$(id -u)" -ne 0 ]; then as_root=sudo; fi
   if [ -z "$as_root" ] || has sudo; then
     say "installing by apt:$apt_packages"
-    $as_root apt-get update -qq
+    mkdir -p build/log
+    $as_root apt-get update -qq > build/log/apt.log 2>&1
     # One by one where the whole list fails: a package that this release lacks must not stop the others.
     # shellcheck disable=SC2086
-    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $apt_packages >/dev/null ||
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $apt_packages \
+      >> build/log/apt.log 2>&1 ||
       for package in $apt_packages; do
-        $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$package" >/dev/null || true
+        $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$package" \
+          >> build/log/apt.log 2>&1 || true
       done
     exec_again=yes
   fi
