@@ -58,28 +58,21 @@ missing_r() {
 }
 r_packages=$(missing_r)
 
-if [ -n "$apt_packages$r_packages" ] && has apt-get; then
+# Installs by apt, and then looks again at what is missing.
+if [ -n "$apt_packages$r_packages" ] && has apt-get && [ -z "${KEYCAP_SETUP_AGAIN:-}" ]; then
   for package in $r_packages; do apt_packages="$apt_packages r-cran-$package"; done
   as_root=""
   if [ "$(id -u)" -ne 0 ]; then as_root=sudo; fi
   if [ -z "$as_root" ] || has sudo; then
     say "installing by apt:$apt_packages"
     mkdir -p build/log
-    $as_root apt-get update -qq > build/log/apt.log 2>&1
+    apt() { $as_root env DEBIAN_FRONTEND=noninteractive apt-get -y -qq --no-install-recommends "$@" >> build/log/apt.log 2>&1; }
+    apt update || true
     # One by one where the whole list fails: a package that this release lacks must not stop the others.
     # shellcheck disable=SC2086
-    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $apt_packages \
-      >> build/log/apt.log 2>&1 ||
-      for package in $apt_packages; do
-        $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$package" \
-          >> build/log/apt.log 2>&1 || true
-      done
-    exec_again=yes
+    apt install $apt_packages || for package in $apt_packages; do apt install "$package" || true; done
+    KEYCAP_SETUP_AGAIN=1 exec sh "$0" "$purpose"
   fi
-fi
-
-if [ -n "${exec_again:-}" ] && [ -z "${KEYCAP_SETUP_AGAIN:-}" ]; then
-  KEYCAP_SETUP_AGAIN=1 exec sh "$0" "$purpose"
 fi
 
 if [ -n "$named" ]; then
