@@ -1,7 +1,7 @@
 //! A sandbox in a child process.
 
 use std::collections::VecDeque;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -27,7 +27,7 @@ const LAST_WORDS: usize = 2000;
 /// sandbox belongs to the process that started it.
 pub struct Child {
     /// The process that made it.
-    owner: u32,
+    pub(super) owner: u32,
     parts: Option<Parts>,
     ready: Json,
     next_id: u64,
@@ -64,11 +64,7 @@ impl Child {
     ) -> Result<Self> {
         let mut command = Command::new(program);
         command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        for (name, value) in std::env::vars_os() {
-            if may_hold_a_token(&name, &value) {
-                command.env_remove(name);
-            }
-        }
+        without_tokens(&mut command, std::env::vars_os());
         on_its_own(&mut command);
         let mut process = command.spawn().map_err(|error| {
             Error::new(Kind::Sandbox, format!("`{}` cannot be started: {error}", program.to_string_lossy()))
@@ -114,7 +110,11 @@ impl Child {
     /// # Errors
     /// `sandbox`: the command was refused, or the sandbox does not answer, has ended, or belongs to another
     /// process.
-    pub fn command(&mut self, mut command: Json) -> Result<Json> {
+    pub fn command(&mut self, command: Json) -> Result<Json> {
+        self.command_within(COMMAND_TIME, command)
+    }
+
+    pub(super) fn command_within(&mut self, time: Duration, mut command: Json) -> Result<Json> {
         if self.owner != std::process::id() {
             return Err(Error::new(Kind::Sandbox, "the sandbox belongs to the process that started it")
                 .hint("Start a sandbox of its own in each process."));
@@ -129,7 +129,7 @@ impl Child {
         }
         // A failed sending shows below as an end of the answers.
         let _ = parts.commands.send(format!("{command}\n"));
-        let deadline = Instant::now() + COMMAND_TIME;
+        let deadline = Instant::now() + time;
         loop {
             match parts.answers.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Err(mpsc::RecvTimeoutError::Timeout) => {
@@ -154,8 +154,8 @@ impl Child {
         }
     }
 
-    /// Ends the sandbox: closes its input, waits 2 seconds, then ends it by force. Does nothing in a forked
-    /// process, and nothing the second time.
+    /// Ends the sandbox: tells it to stop, closes its input, and after 2 seconds ends it by force. Does nothing
+    /// in a forked process, and nothing the second time.
     pub fn end(&mut self) {
         let Some(mut parts) = self.parts.take() else { return };
         if self.owner != std::process::id() {
@@ -237,6 +237,15 @@ fn may_hold_a_token(name: &OsStr, value: &OsStr) -> bool {
     let value = value.as_encoded_bytes().trim_ascii();
     let is_form = matches!(value.len(), 32 | 64) && value.iter().all(u8::is_ascii_hexdigit);
     is_form || name.as_encoded_bytes().starts_with(b"REDCapSync_")
+}
+
+/// Keeps the variables that may hold a token from a command.
+pub(super) fn without_tokens(command: &mut Command, variables: impl Iterator<Item = (OsString, OsString)>) {
+    for (name, value) in variables {
+        if may_hold_a_token(&name, &value) {
+            command.env_remove(name);
+        }
+    }
 }
 
 type Wired = (mpsc::Sender<String>, mpsc::Receiver<String>, Arc<Mutex<VecDeque<u8>>>);

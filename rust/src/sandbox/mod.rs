@@ -37,6 +37,9 @@ mod users;
 mod workers;
 mod world;
 
+#[cfg(test)]
+pub(crate) mod tests;
+
 pub use child::Child;
 pub use config::Config;
 pub use pipe::{run, serve};
