@@ -41,10 +41,10 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
 /// and the table `projects`.
 pub(super) fn start(arguments: &Arguments) -> Result<Task> {
     let program = arguments.text("program")?;
-    let args = arguments.texts("arguments")?;
+    let mut child = Child::launch(program, arguments.texts("arguments")?)?;
     io::start(move |_| async move {
         // If the person gives up waiting, the child comes back here to nobody, is dropped, and ends.
-        let child = blocking(move || Child::start(program, args)).await?;
+        let child = blocking(move || child.ready().map(|()| child)).await?;
         let pid = child.process_id().map(i64::from).ok_or_else(|| {
             Error::new(Kind::Sandbox, "the sandbox ended as soon as it had started").hint("start it again")
         })?;
