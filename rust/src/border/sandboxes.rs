@@ -106,14 +106,22 @@ pub(super) fn run(arguments: &Arguments) -> Result<Task> {
     let port = arguments.whole("port")?;
     let port = u16::try_from(port)
         .map_err(|_| Error::new(Kind::Argument, "`port` is a whole number from 0 (any free port) to 65535"))?;
-    let config = Config { port, end_with_input: !arguments.flag("keep")?, ..Config::default() };
+    let keep = arguments.flag("keep")?;
+    let config = Config { port, end_with_input: !keep, ..Config::default() };
     io::start(move |_| async move {
         // Held by this future: when the operation is cancelled it is dropped, and that is the word to stop.
         let (_running, stopped) = tokio::sync::oneshot::channel::<()>();
         let stop = async move {
             let _ = stopped.await;
         };
-        blocking(move || sandbox::run(config, std::io::stdin(), std::io::stdout(), stop)).await?;
+        blocking(move || {
+            // Whoever keeps it running in the foreground needs the input for something else: R reads its own.
+            if keep {
+                return sandbox::run(config, std::io::empty(), std::io::stdout(), stop);
+            }
+            sandbox::run(config, std::io::stdin(), std::io::stdout(), stop)
+        })
+        .await?;
         Ok(Value::Nothing)
     })
 }
