@@ -17,9 +17,9 @@ pub(super) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Res
 fn with_signals_blocked<T>(make: impl FnOnce() -> T) -> io::Result<T> {
     use nix::sys::signal::{SigSet, SigmaskHow};
     let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
-    let made = make();
+    let outcome = make();
     before.thread_set_mask()?;
-    Ok(made)
+    Ok(outcome)
 }
 
 #[cfg(not(unix))]
