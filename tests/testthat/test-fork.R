@@ -91,7 +91,9 @@ test_that("a forked child does not speak on its parent's TLS connection", {
   ), stdout = FALSE, stderr = FALSE)
   expect_identical(status, 0L)
   script <- normalizePath(test_path("host", "tls.py"))
-  server <- callr::process$new("python3", c(script, dir), stderr = file.path(dir, "log"))
+  # R's own library path is none for Python.
+  environment <- c("current", LD_LIBRARY_PATH = "")
+  server <- callr::process$new("python3", c(script, dir), env = environment, stderr = file.path(dir, "log"))
   withr::defer(server$kill())
   wait_for(file.exists(file.path(dir, "port")) || !server$is_alive())
   project <- local_project(sprintf("https://127.0.0.1:%s/api/", readLines(file.path(dir, "port"))), "STUDY")
