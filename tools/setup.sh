@@ -107,7 +107,7 @@ if ! rust_is_good; then
     'Darwin x86_64') host=x86_64-apple-darwin ;;
     *) say "Rust $rustc_needed or newer is missing; get it from https://rustup.rs" >&2; exit 1 ;;
   esac
-  say "Rust $rustc_needed or newer was not found: installing it into build/toolchain (nothing outside this folder)"
+  say "Rust $rustc_needed or newer was not found: installing $(cat tools/rust-version) into build/toolchain (nothing outside this folder)"
   CARGO_HOME=$PWD/build/toolchain/cargo
   RUSTUP_HOME=$PWD/build/toolchain/rustup
   export CARGO_HOME RUSTUP_HOME
@@ -115,7 +115,7 @@ if ! rust_is_good; then
   curl --proto '=https' --tlsv1.2 -fsSL "https://static.rust-lang.org/rustup/dist/$host/rustup-init" \
     -o build/toolchain/rustup-init && chmod +x build/toolchain/rustup-init &&
     build/toolchain/rustup-init -y -q --no-modify-path --profile minimal --component clippy,rustfmt \
-      > build/toolchain/log 2>&1 || {
+      --default-toolchain "$(cat tools/rust-version)" > build/toolchain/log 2>&1 || {
     tail -n 5 build/toolchain/log 2>/dev/null >&2
     say "that failed; get Rust from https://rustup.rs" >&2
     exit 1

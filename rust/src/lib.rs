@@ -15,6 +15,7 @@ pub mod project;
 pub mod redcap;
 pub mod sandbox;
 mod serve;
+mod signals;
 pub mod store;
 pub mod token;
 pub mod value;

@@ -43,10 +43,10 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
 /// and the table `projects`.
 pub(super) fn start(arguments: &Arguments) -> Result<Task> {
     let program = arguments.text("program")?;
-    let args = arguments.texts("arguments")?;
+    let mut child = Child::launch(program, arguments.texts("arguments")?)?;
     io::start(move |_| async move {
         // If the person gives up waiting, the child comes back here to nobody, is dropped, and ends.
-        let child = blocking(move || Child::start(program, args)).await?;
+        let child = blocking(move || child.ready().map(|()| child)).await?;
         let pid = child.process_id().map(i64::from).ok_or_else(|| {
             Error::new(Kind::Sandbox, "the sandbox ended as soon as it had started").hint("start it again")
         })?;
@@ -112,14 +112,22 @@ pub(super) fn run(arguments: &Arguments) -> Result<Task> {
     let port = arguments.whole("port")?;
     let port = u16::try_from(port)
         .map_err(|_| Error::new(Kind::Argument, "`port` is a whole number from 0 (any free port) to 65535"))?;
-    let config = Config { port, end_with_input: !arguments.flag("keep")?, ..Config::default() };
+    let keep = arguments.flag("keep")?;
+    let config = Config { port, end_with_input: !keep, ..Config::default() };
     io::start(move |_| async move {
         // Held by this future: when the operation is cancelled it is dropped, and that is the word to stop.
         let (_running, stopped) = tokio::sync::oneshot::channel::<()>();
         let stop = async move {
             let _ = stopped.await;
         };
-        blocking(move || sandbox::run(config, std::io::stdin(), std::io::stdout(), stop)).await?;
+        blocking(move || {
+            // Whoever keeps it running in the foreground needs the input for something else: R reads its own.
+            if keep {
+                return sandbox::run(config, std::io::empty(), std::io::stdout(), stop);
+            }
+            sandbox::run(config, std::io::stdin(), std::io::stdout(), stop)
+        })
+        .await?;
         Ok(Value::Nothing)
     })
 }
