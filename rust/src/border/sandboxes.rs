@@ -6,9 +6,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Map, Value as Json};
 
-use super::arguments::Arguments;
+use super::arguments::{Arguments, Session};
 use crate::error::{Error, Kind, Result};
+use crate::net::ServerUrl;
 use crate::net::io::{self, Task};
+use crate::project::Registries;
 use crate::sandbox::{self, Child, Config};
 use crate::value::{Column, Table, Value};
 
@@ -86,13 +88,17 @@ pub(super) fn command(arguments: &Arguments) -> Result<Task> {
     })
 }
 
-/// `sandbox_stop`: `pid`. A sandbox that has ended by itself is stopped too.
-pub(super) fn stop(arguments: &Arguments) -> Result<Task> {
+/// `sandbox_stop`: `pid`. A sandbox that has ended by itself is stopped too. Its projects are forgotten: the next
+/// sandbox has another address.
+pub(super) fn stop(arguments: &Arguments, session: &Session) -> Result<Task> {
     let pid = arguments.whole("pid")?;
+    let dirs = session.dirs.clone();
     io::start(move |_| async move {
         blocking(move || {
             if let Ok(mut child) = take(pid) {
+                let uri = child.redcap_uri().to_owned();
                 child.end();
+                Registries::new(&dirs).forget_session(ServerUrl::parse(&uri)?.origin())?;
             }
             Ok(Value::Nothing)
         })
