@@ -49,37 +49,106 @@ test_that("the session with keycap sent its token and got it back, so that there
   expect_match(terminal, "is bad", fixed = TRUE, all = FALSE)
 })
 
-test_that("print() shows no part of a token", expect_channel("print"))
-test_that("str() shows no part of a token", expect_channel("str"))
-test_that("format() gives no part of a token", expect_channel("format"))
-test_that("View() gets no part of a token", expect_channel("view"))
-test_that("dput() writes no part of a token", expect_channel("dput"))
-test_that("deparse() gives no part of a token", expect_channel("deparse"))
-test_that("serialize() stores no part of a token", expect_channel("serialize"))
-test_that("saveRDS() stores no part of a token", expect_channel("saveRDS"))
-test_that("save.image() stores no part of a token", expect_channel("save.image"))
-test_that("dump.frames() stores no part of a token", expect_channel("dump.frames"))
+test_that("print() shows no part of a token", {
+  expect_channel("print")
+})
+
+test_that("str() shows no part of a token", {
+  expect_channel("str")
+})
+
+test_that("format() gives no part of a token", {
+  expect_channel("format")
+})
+
+test_that("View() gets no part of a token", {
+  expect_channel("view")
+})
+
+test_that("dput() writes no part of a token", {
+  expect_channel("dput")
+})
+
+test_that("deparse() gives no part of a token", {
+  expect_channel("deparse")
+})
+
+test_that("serialize() stores no part of a token", {
+  expect_channel("serialize")
+})
+
+test_that("saveRDS() stores no part of a token", {
+  expect_channel("saveRDS")
+})
+
+test_that("save.image() stores no part of a token", {
+  expect_channel("save.image")
+})
+
+test_that("dump.frames() stores no part of a token", {
+  expect_channel("dump.frames")
+})
+
 test_that("traceback() shows no part of a token", {
   expect_channel("traceback")
   expect_channel("traceback_calls")
 })
-test_that("conditionCall() holds no part of a token", expect_channel("conditionCall"))
-test_that("conditionMessage() holds no part of a token", expect_channel("conditionMessage"))
+test_that("conditionCall() holds no part of a token", {
+  expect_channel("conditionCall")
+})
+
+test_that("conditionMessage() holds no part of a token", {
+  expect_channel("conditionMessage")
+})
+
 test_that("rlang::last_error() and last_trace() hold no part of a token", {
   expect_channel("last_error")
   expect_channel("last_trace")
 })
-test_that("geterrmessage() gives no part of a token", expect_channel("geterrmessage"))
-test_that("knitr's output shows no part of a token", expect_channel("knitr"))
-test_that("knitr's cache stores no part of a token", expect_channel("knitr_cache"))
-test_that("sink() catches no part of a token", expect_channel("sink"))
-test_that("a warning that becomes an error shows no part of a token", expect_channel("warn"))
-test_that("a handler in options(error = ) sees no part of a token in any frame", expect_channel("error_option"))
-test_that("a future takes no part of a token along", expect_channel("future"))
-test_that("callr's files hold no part of a token", expect_channel("callr"))
-test_that("sessionInfo() holds no part of a token", expect_channel("sessionInfo"))
-test_that("options() hold no part of a token", expect_channel("options"))
-test_that("a panic of the core shows no part of a token", expect_channel("panic"))
+test_that("geterrmessage() gives no part of a token", {
+  expect_channel("geterrmessage")
+})
+
+test_that("knitr's output shows no part of a token", {
+  expect_channel("knitr")
+})
+
+test_that("knitr's cache stores no part of a token", {
+  expect_channel("knitr_cache")
+})
+
+test_that("sink() catches no part of a token", {
+  expect_channel("sink")
+})
+
+test_that("a warning that becomes an error shows no part of a token", {
+  expect_channel("warn")
+})
+
+test_that("a handler in options(error = ) sees no part of a token in any frame", {
+  expect_channel("error_option")
+})
+
+test_that("a future takes no part of a token along", {
+  expect_channel("future")
+})
+
+test_that("callr's files hold no part of a token", {
+  expect_channel("callr")
+})
+
+test_that("sessionInfo() holds no part of a token", {
+  expect_channel("sessionInfo")
+})
+
+test_that("options() hold no part of a token", {
+  expect_channel("options")
+})
+
+test_that("a panic of the core shows no part of a token", {
+  expect_channel("panic")
+})
+
 test_that("a terminal sees no part of a token, whatever is set to make libraries talk", {
   expect_channel("terminal")
   # Nor can the traffic be deciphered: no session keys are written down.
