@@ -1,17 +1,218 @@
 //! The environment of the process.
 
+use std::fmt;
+use std::future::ready;
 use std::sync::Arc;
 
-use zeroize::Zeroizing;
+use super::keyring::SessionBus;
+use super::raw::Raw;
+use super::{Answer, Pending, Reach, State, Store, Wanted};
+use crate::ctx::Ctx;
+use crate::error::{Error, Kind, Result};
+use crate::token::{Secret, TokenName};
 
-/// The one environment variable that may hold the token, read on the host's thread (other threads would race
-/// with `Sys.setenv()`). Wipes itself.
+pub(super) const NAME: &str = "env";
+
+/// What a look-up needs of the environment, read on the host's thread because other threads would race with
+/// `Sys.setenv()`: the one variable that may hold the token, and where the session's D-Bus is. The value wipes
+/// itself.
 #[derive(Clone, Default)]
-pub struct Environment(Option<Arc<Zeroizing<Vec<u8>>>>);
+pub struct Environment {
+    variable: Option<Variable>,
+    pub(super) bus: SessionBus,
+}
+
+#[derive(Clone)]
+struct Variable {
+    name: TokenName,
+    value: Option<Arc<Raw>>,
+}
 
 impl Environment {
-    /// Nothing in it.
+    /// Nothing in it: the variable is blank, and there is no D-Bus.
     pub fn empty() -> Self {
-        Self(None)
+        Self::default()
+    }
+
+    /// A snapshot for the look-up of one name. To be called on the host's thread.
+    ///
+    /// `var_os()` makes one copy and `into_encoded_bytes()` gives that very buffer: on Unix the raw bytes; on
+    /// Windows UTF-8, with lone surrogates in a form that is no UTF-8 (there the standard library's own
+    /// conversion of a short value goes over its stack, which cannot be wiped from here).
+    pub fn take(name: &TokenName) -> Self {
+        let value = std::env::var_os(name.as_str()).map(|value| Arc::new(Raw::new(value.into_encoded_bytes())));
+        Self { variable: Some(Variable { name: name.clone(), value }), bus: SessionBus::take() }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn with(name: &TokenName, value: &[u8]) -> Self {
+        let value = Some(Arc::new(Raw::copy_of(value)));
+        Self { variable: Some(Variable { name: name.clone(), value }), bus: SessionBus::default() }
+    }
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.variable.as_ref().map(|variable| variable.name.as_str());
+        f.debug_struct("Environment").field("name", &name).field("bus", &self.bus).finish_non_exhaustive()
+    }
+}
+
+pub(super) fn open(ctx: &Ctx) -> Box<dyn Store> {
+    Box::new(EnvStore(ctx.env.clone()))
+}
+
+struct EnvStore(Environment);
+
+impl EnvStore {
+    fn read(&self, wanted: &Wanted) -> Result<Answer> {
+        let Some(variable) = &self.0.variable else { return Ok(Answer::none(None)) };
+        if variable.name != wanted.token_name {
+            // Another name's token would go out under this name. That must not depend on the caller's care.
+            let message = "the environment was read for another token name than the one that is looked up";
+            return Err(Error::new(Kind::Internal, message));
+        }
+        Ok(variable.value.as_ref().map_or_else(Answer::default, |value| Answer::hit(Raw::copy_of(value.bytes()))))
+    }
+}
+
+impl Store for EnvStore {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn get<'a>(&'a self, wanted: &'a Wanted) -> Pending<'a, Answer> {
+        Box::pin(ready(self.read(wanted)))
+    }
+
+    fn put<'a>(&'a self, name: &'a TokenName, _secret: &'a Secret) -> Pending<'a, ()> {
+        Box::pin(ready(Err(read_only(name))))
+    }
+
+    fn remove<'a>(&'a self, name: &'a TokenName) -> Pending<'a, bool> {
+        Box::pin(ready(Err(read_only(name))))
+    }
+
+    fn state(&self) -> Pending<'_, State> {
+        Box::pin(ready(Ok(State { what: "environment variables of this process", reach: Reach::ReadOnly })))
+    }
+}
+
+fn read_only(name: &TokenName) -> Error {
+    let name = name.as_str();
+    Error::new(Kind::Store, format!("the environment is only read, so `{name}` is neither set nor removed there"))
+        .hint(format!("edit the line `{name}=` in `.Renviron` (`usethis::edit_r_environ()`) and restart R"))
+        .hint("a keyring or a secrets manager keeps the token out of files: use another store where there is one")
+        .field("store", NAME)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+
+    use super::*;
+    use crate::store::testing::{again, block_on, ctx, inside, no_trace, random_token, token_name, wanted};
+    use crate::store::{look_up, sealed};
+    use crate::token::{Form, FormRule};
+
+    /// What a child process, started with the variable set by the system, finds under the name.
+    fn seen(value: Option<&[u8]>) -> String {
+        again("store::env::tests::the_environment_is_read_as_it_stands", |command| {
+            command.env_remove("REDCapSync_ENV");
+            #[cfg(unix)]
+            if let Some(value) = value {
+                use std::os::unix::ffi::OsStrExt;
+                command.env("REDCapSync_ENV", std::ffi::OsStr::from_bytes(value));
+            }
+        })
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn the_environment_is_read_as_it_stands() {
+        if inside() {
+            let mut ctx = ctx();
+            ctx.env = Environment::take(&token_name("REDCapSync_ENV"));
+            ctx.settings.order = vec!["env".to_owned()];
+            let found = block_on(look_up(&ctx, &wanted("REDCapSync_ENV"))).unwrap();
+            match found {
+                None => println!("seen: blank"),
+                Some(found) => println!("seen: {} {:?} {}", found.source, found.form, found.secret.fingerprint()),
+            }
+            return;
+        }
+        let token = random_token();
+        let (secret, _) = Secret::seal(zeroize::Zeroizing::new(token.clone().into_bytes()), &FormRule::Redcap);
+        let good = format!("seen: env Project {}", secret.fingerprint());
+        let with = |before: &str, after: &str| format!("{before}{token}{after}").into_bytes();
+
+        for blank in [None, Some(&b""[..]), Some(b"\n"), Some(b"\r\n")] {
+            assert!(seen(blank).contains("seen: blank"), "{blank:?}");
+        }
+        for fine in [with("", ""), with("", "\n"), with("", "\r\n")] {
+            assert!(seen(Some(&fine)).contains(&good));
+        }
+        let faults = [
+            (with("", "\n\n"), "33 characters, trailing newline"),
+            (with("\"", "\""), "34 characters, surrounded by quotes"),
+            (with("'", "'"), "34 characters, surrounded by quotes"),
+            (with("", " "), "33 characters, trailing blank"),
+            (with(" ", ""), "33 characters, leading blank"),
+            (with("", " # study A"), "`.Renviron` keeps comments"),
+            (token.as_bytes()[..31].to_vec(), "31 characters"),
+            ([token.as_bytes(), b"\xff\xfe"].concat(), "not UTF-8"),
+            (b" ".to_vec(), "1 character"),
+        ];
+        for (value, fault) in faults {
+            let seen = seen(Some(&value));
+            assert!(seen.contains("Malformed") && seen.contains(fault), "{fault}");
+            no_trace(&token, &seen);
+        }
+        let super_token = format!("{token}{}", random_token());
+        let seen = seen(Some(super_token.as_bytes()));
+        assert!(seen.contains("seen: env Super"));
+        no_trace(&super_token, &seen);
+    }
+
+    #[test]
+    fn a_snapshot_serves_no_other_name() {
+        let token = random_token();
+        let store = EnvStore(Environment::with(&token_name("REDCapSync_A"), token.as_bytes()));
+        assert!(block_on(store.get(&wanted("REDCapSync_A"))).unwrap().value.is_some());
+        let error = block_on(store.get(&wanted("REDCapSync_B"))).unwrap_err();
+        assert_eq!(error.kind, Kind::Internal);
+        no_trace(&token, &format!("{error:?}"));
+    }
+
+    #[test]
+    fn an_institutions_own_form_is_judged_by_its_rule() {
+        let rule = FormRule::parse("40:+/=").unwrap();
+        let found = sealed(Raw::copy_of(b"abcdefghij+/ABCDEFGHIJ0123456789klmnopq="), &rule, NAME).unwrap();
+        assert_eq!(found.form, Form::Project);
+    }
+
+    #[test]
+    fn nothing_is_written_into_the_environment_and_the_error_says_where_to_write() {
+        let token = random_token();
+        let (secret, _) = Secret::seal(zeroize::Zeroizing::new(token.clone().into_bytes()), &FormRule::Redcap);
+        let (store, name) = (EnvStore(Environment::empty()), token_name("REDCapSync_A"));
+        let put = block_on(store.put(&name, &secret)).unwrap_err();
+        let removed = block_on(store.remove(&name)).unwrap_err();
+        for error in [put, removed] {
+            assert_eq!(error.kind, Kind::Store);
+            assert!(error.hints[0].contains("`.Renviron`"));
+            no_trace(&token, &format!("{error:?}"));
+        }
+        assert_eq!(block_on(store.state()).unwrap().reach, Reach::ReadOnly);
+        assert!(std::env::var_os("REDCapSync_A").is_none());
+    }
+
+    #[test]
+    fn debug_of_a_snapshot_shows_the_name_and_a_mask() {
+        let token = random_token();
+        let name = token_name("REDCapSync_A");
+        let text = format!("{:?} {:?}", Environment::with(&name, token.as_bytes()), Raw::copy_of(token.as_bytes()));
+        assert!(text.contains("REDCapSync_A") && text.contains("Raw(****)"));
+        no_trace(&token, &text);
     }
 }

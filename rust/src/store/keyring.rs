@@ -1,1 +1,199 @@
 //! The operating system's keyring.
+//!
+//! Items stand as R's keyring package and the users of `REDCapSync` have them: service `REDCapSync`, user name = the
+//! token name, then the short name. On Linux this is the Secret Service over D-Bus; on macOS and Windows the
+//! native store through `keyring-core`.
+
+#[cfg(any(test, target_os = "macos", windows))]
+mod native;
+#[cfg(target_os = "linux")]
+mod secret_service;
+
+use std::time::Duration;
+
+use super::blocking::on_own_thread;
+use super::raw::Raw;
+use super::{Answer, Pending, Reach, State, Store, Wanted};
+use crate::ctx::Ctx;
+use crate::error::{Error, Kind, Result};
+use crate::token::{Secret, TokenName};
+
+#[cfg(target_os = "linux")]
+use secret_service as system;
+
+#[cfg(any(target_os = "macos", windows))]
+use native::system;
+
+#[cfg(not(any(target_os = "linux", target_os = "macos", windows)))]
+use nowhere as system;
+
+pub(super) const NAME: &str = "keyring";
+
+/// The service that all items bear.
+const SERVICE: &str = "REDCapSync";
+
+/// How long the keyring may take.
+const LIMIT: Duration = Duration::from_secs(15);
+
+/// How long a person may take to answer the keyring's question for its password.
+const PROMPT_SECONDS: u64 = 60;
+
+/// Where the session's D-Bus is, as far as it can be told without asking it. Read on the host's thread.
+///
+/// libdbus itself reads `DBUS_SESSION_BUS_ADDRESS` once a process, when it is first used, and the crate above
+/// it takes no address. Two things follow. That one read happens on the look-up's thread; a `Sys.setenv()` in
+/// the same instant, which only an R event handler between two polls can make, would race with it. And an
+/// address that is changed afterwards is seen after a restart of R. Where this snapshot finds no bus, libdbus
+/// is not touched at all: it would go on and start a bus of its own (`dbus-launch`) wherever `DISPLAY` is set,
+/// as it is under `ssh -X`.
+#[derive(Clone, Debug, Default)]
+#[cfg_attr(not(target_os = "linux"), allow(dead_code))]
+pub(super) struct SessionBus {
+    /// Whether the address is given.
+    address: bool,
+    /// The user's bus, where systemd puts it.
+    socket: Option<std::path::PathBuf>,
+}
+
+impl SessionBus {
+    pub(super) fn take() -> Self {
+        let address = std::env::var_os("DBUS_SESSION_BUS_ADDRESS").is_some_and(|address| !address.is_empty());
+        let dir = std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty());
+        Self { address, socket: dir.map(|dir| std::path::Path::new(&dir).join("bus")) }
+    }
+
+    /// Whether there may be a bus: the address, or a socket of this user's.
+    #[cfg(target_os = "linux")]
+    fn may_be_there(&self) -> bool {
+        use std::os::unix::fs::{FileTypeExt, MetadataExt};
+        let ours = |meta: std::fs::Metadata| {
+            meta.file_type().is_socket() && meta.uid() == nix::unistd::Uid::effective().as_raw()
+        };
+        self.address || self.socket.as_ref().is_some_and(|path| std::fs::metadata(path).is_ok_and(ours))
+    }
+}
+
+/// How the keyring is reached.
+#[derive(Clone, Debug)]
+#[cfg_attr(not(target_os = "linux"), allow(dead_code))]
+struct Access {
+    bus: SessionBus,
+    /// Whether the keyring may ask a person for its password. Without, no dialog ever opens.
+    interactive: bool,
+}
+
+pub(super) fn open(ctx: &Ctx) -> Box<dyn Store> {
+    let access = Access { bus: ctx.env.bus.clone(), interactive: ctx.settings.interactive };
+    Box::new(KeyringStore { access, limit: LIMIT })
+}
+
+struct KeyringStore {
+    access: Access,
+    limit: Duration,
+}
+
+impl KeyringStore {
+    async fn on_thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Access) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let access = self.access.clone();
+        let person = if access.interactive { Duration::from_secs(PROMPT_SECONDS) } else { Duration::ZERO };
+        let result = on_own_thread(NAME, self.limit + person, move || work(&access)).await?;
+        result.ok_or_else(no_answer)
+    }
+}
+
+impl Store for KeyringStore {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn get<'a>(&'a self, wanted: &'a Wanted) -> Pending<'a, Answer> {
+        let mut names = vec![wanted.token_name.as_str().to_owned()];
+        if !wanted.short_name.is_empty() && wanted.short_name != names[0] {
+            names.push(wanted.short_name.clone());
+        }
+        Box::pin(self.on_thread(move |access| system::get(access, &names)))
+    }
+
+    fn put<'a>(&'a self, name: &'a TokenName, secret: &'a Secret) -> Pending<'a, ()> {
+        let (name, value) = (name.as_str().to_owned(), secret.for_store());
+        Box::pin(self.on_thread(move |access| system::put(access, &name, &value)))
+    }
+
+    fn remove<'a>(&'a self, name: &'a TokenName) -> Pending<'a, bool> {
+        let name = name.as_str().to_owned();
+        Box::pin(self.on_thread(move |access| system::remove(access, &name)))
+    }
+
+    fn state(&self) -> Pending<'_, State> {
+        Box::pin(self.on_thread(|access| Ok(State { what: "the system's keyring", reach: system::reach(access)? })))
+    }
+}
+
+/// An error of the keyring. `state` is the fact for programs.
+fn error(state: &str, message: impl Into<String>) -> Error {
+    Error::new(Kind::Store, message).field("state", state)
+}
+
+fn no_answer() -> Error {
+    error("no_answer", "the keyring is there but did not answer in time")
+        .hint("try again; a keyring that keeps silent is often restarted by logging out and in again")
+        .hint("where nobody logs in, take `keyring` out of the order of stores, or unset `DBUS_SESSION_BUS_ADDRESS`")
+}
+
+fn locked(name: &str) -> Error {
+    error("locked", format!("the keyring is locked, so what it holds under `{name}` cannot be read or changed"))
+        .hint("unlock it: log in to the desktop, or open the system's password manager")
+        .hint("in a script no question is asked; run this once in an interactive session and answer there")
+        .hint(format!("or set the environment variable `{name}`, which is asked before the keyring"))
+}
+
+#[cfg_attr(not(target_os = "linux"), allow(dead_code))]
+fn dismissed(name: &str) -> Error {
+    error("locked", format!("the keyring stayed locked, so what it holds under `{name}` cannot be read or changed"))
+        .hint("its question for the password was dismissed, not answered in time, or could not be shown")
+        .hint("unlock it: log in to the desktop, or open the system's password manager")
+}
+
+fn denied() -> Error {
+    error("denied", "the keyring does not let this process in")
+        .hint("after `su` or `sudo` the session's D-Bus is still the other user's: log in as the user itself")
+}
+
+fn failed(what: &str) -> Error {
+    error("failed", format!("the keyring is there but failed: {what}"))
+}
+
+#[cfg_attr(any(target_os = "macos", windows), allow(dead_code))]
+fn not_here(why: &str) -> Error {
+    error("not_here", why).hint("use another store on this machine, such as the environment or a secrets manager")
+}
+
+/// Systems without a keyring that keycap knows.
+#[cfg(not(any(target_os = "linux", target_os = "macos", windows)))]
+mod nowhere {
+    use super::{Access, Answer, Reach, Result, not_here};
+
+    const WHY: &str = "no keyring on this machine: keycap knows none for this operating system";
+
+    pub(super) fn get(_access: &Access, _names: &[String]) -> Result<Answer> {
+        Ok(Answer::none(Some(WHY.to_owned())))
+    }
+
+    pub(super) fn put(_access: &Access, _name: &str, _value: &[u8]) -> Result<()> {
+        Err(not_here(WHY))
+    }
+
+    pub(super) fn remove(_access: &Access, _name: &str) -> Result<bool> {
+        Err(not_here(WHY))
+    }
+
+    pub(super) fn reach(_access: &Access) -> Result<Reach> {
+        Ok(Reach::NotHere(WHY.to_owned()))
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests;

@@ -1,14 +1,26 @@
 //! Where tokens live, and the order in which a name is looked up.
+//!
+//! A store is one file with one [`Store`] in it, one line in [`STORES`] and its tests. It gives and takes raw
+//! bytes that wipe themselves ([`Raw`]); [`Secret::seal`] is called here and nowhere else, so a token's form
+//! is judged in one place whatever store it came from.
 
+mod blocking;
 mod env;
 mod keyring;
+mod raw;
 mod sandbox;
+#[cfg(test)]
+mod testing;
+
+use std::future::Future;
+use std::pin::Pin;
 
 pub use env::Environment;
+use raw::Raw;
 
 use crate::ctx::Ctx;
-use crate::error::Result;
-use crate::token::{Form, Secret, TokenName};
+use crate::error::{Error, Kind, Result};
+use crate::token::{Form, FormRule, Secret, TokenName};
 
 /// What a look-up is about.
 #[derive(Clone, Debug)]
@@ -22,6 +34,7 @@ pub struct Wanted {
 }
 
 /// A token as a store gave it.
+#[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) secret: Secret,
     pub(crate) form: Form,
@@ -29,21 +42,170 @@ pub(crate) struct Found {
     pub(crate) source: &'static str,
 }
 
-/// Looks a name up in the stores in their order; stops at the first hit. `None`: blank in all of them.
-///
-/// # Errors
-/// `store`: a store is there and fails.
-pub(crate) async fn look_up(_ctx: &Ctx, _wanted: &Wanted) -> Result<Option<Found>> {
-    Ok(None)
-}
-
 /// One store's answer to a look-up of all stores.
+#[derive(Debug)]
 pub(crate) struct Sighting {
     pub(crate) source: &'static str,
     pub(crate) answer: Result<Option<Found>>,
+    /// What a person should know about the answer: why this machine has no such store, or what is locked.
+    pub(crate) remark: Option<String>,
 }
 
-/// Looks a name up in all stores, for people who want to know (`view_project_token()`).
-pub(crate) async fn look_everywhere(_ctx: &Ctx, _wanted: &Wanted) -> Vec<Sighting> {
-    Vec::new()
+/// What a store does for its caller, later.
+type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
+
+/// A place where tokens live. A store fails with kind `store` when it is there and cannot serve (locked,
+/// denied, unreachable); when it has no such name, or is not on this machine, its answer is [`Answer::none`].
+///
+/// No token stands in an error, a remark or a state. A future that is dropped leaves nothing unwiped behind.
+trait Store: Send + Sync {
+    /// The name that stands in settings, tables and the audit log.
+    fn name(&self) -> &'static str;
+    /// The raw bytes under a name.
+    fn get<'a>(&'a self, wanted: &'a Wanted) -> Pending<'a, Answer>;
+    /// Puts a token under a name, in place of what was there.
+    #[cfg_attr(not(test), expect(dead_code, reason = "what sets and moves tokens stands on it"))]
+    fn put<'a>(&'a self, name: &'a TokenName, secret: &'a Secret) -> Pending<'a, ()>;
+    /// Removes what stands under a name; false when there was nothing.
+    #[cfg_attr(not(test), expect(dead_code, reason = "what removes and moves tokens stands on it"))]
+    fn remove<'a>(&'a self, name: &'a TokenName) -> Pending<'a, bool>;
+    /// What the store is and whether it can be used now.
+    #[cfg_attr(not(test), expect(dead_code, reason = "what lists the stores stands on it"))]
+    fn state(&self) -> Pending<'_, State>;
 }
+
+/// A store's answer: the bytes, where it has them, and what a person should know.
+#[derive(Debug, Default)]
+struct Answer {
+    value: Option<Raw>,
+    remark: Option<String>,
+}
+
+impl Answer {
+    fn hit(value: Raw) -> Self {
+        Self { value: Some(value), remark: None }
+    }
+
+    fn none(remark: Option<String>) -> Self {
+        Self { value: None, remark }
+    }
+}
+
+/// What a store is, and whether it can be used now.
+#[derive(Debug, PartialEq, Eq)]
+struct State {
+    /// The store in a few words.
+    what: &'static str,
+    reach: Reach,
+}
+
+/// Whether a store can be used now.
+#[derive(Debug, PartialEq, Eq)]
+enum Reach {
+    /// Reads and writes.
+    Ready,
+    /// Reads; tokens are put there by other means.
+    ReadOnly,
+    /// There, and locked.
+    Locked,
+    /// Not on this machine, and why.
+    NotHere(String),
+}
+
+type Open = fn(&Ctx) -> Box<dyn Store>;
+
+/// Every store that settings may name. The sandbox's is none of them: no setting reaches it.
+const STORES: &[(&str, Open)] = &[(env::NAME, env::open), (keyring::NAME, keyring::open)];
+
+/// The names that the setting `order` may hold.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    STORES.iter().map(|(name, _)| *name)
+}
+
+/// Whether a name is one of the sandbox's own, which have sample tokens.
+pub(crate) fn is_sample(name: &TokenName) -> bool {
+    sandbox::sample(name).is_some()
+}
+
+/// Looks a name up in the stores in their order; stops at the first hit. `None`: blank in all of them.
+///
+/// # Errors
+/// `store`: a store is there and fails. `argument`: the setting `order` names a store that does not exist.
+pub(crate) async fn look_up(ctx: &Ctx, wanted: &Wanted) -> Result<Option<Found>> {
+    let mut stores = Vec::new();
+    for store in opened(ctx, wanted) {
+        stores.push(store?);
+    }
+    first_hit(&stores, ctx, wanted).await
+}
+
+/// Looks a name up in all stores of the order, for people who want to know (`view_project_token()`). A store
+/// that fails is a sighting like the others.
+pub(crate) async fn look_everywhere(ctx: &Ctx, wanted: &Wanted) -> Vec<Sighting> {
+    let mut sightings = Vec::new();
+    for store in opened(ctx, wanted) {
+        sightings.push(match store {
+            Ok(store) => sighting(store.as_ref(), &ctx.settings.token_form, wanted).await,
+            Err(error) => Sighting { source: "order", answer: Err(error), remark: None },
+        });
+    }
+    sightings
+}
+
+/// The stores that are asked for a name. A sandbox's own token names are asked of nobody else, so that a
+/// user's real token of the same name never gets there.
+fn opened(ctx: &Ctx, wanted: &Wanted) -> Vec<Result<Box<dyn Store>>> {
+    if wanted.sandbox && sandbox::sample(&wanted.token_name).is_some() {
+        return vec![Ok(sandbox::open(ctx))];
+    }
+    let find = |name: &String| {
+        let line = STORES.iter().find(|(known, _)| known == name);
+        line.map(|(_, open)| open(ctx)).ok_or_else(|| unknown_store(name))
+    };
+    ctx.settings.order.iter().map(find).collect()
+}
+
+fn unknown_store(name: &str) -> Error {
+    let known: Vec<String> = names().map(|name| format!("`{name}`")).collect();
+    let message = if crate::token::looks_like_token(name) {
+        "the setting `order` holds what looks like a token".to_owned()
+    } else {
+        format!("the setting `order` names a store that does not exist: `{name}`")
+    };
+    Error::new(Kind::Argument, message).hint(format!("the stores are {}", known.join(", "))).field("argument", "order")
+}
+
+async fn first_hit(stores: &[Box<dyn Store>], ctx: &Ctx, wanted: &Wanted) -> Result<Option<Found>> {
+    for store in stores {
+        let Sighting { answer, remark, .. } = sighting(store.as_ref(), &ctx.settings.token_form, wanted).await;
+        if let Some(remark) = remark {
+            ctx.log.note(remark);
+        }
+        if let Some(found) = answer? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
+async fn sighting(store: &dyn Store, rule: &FormRule, wanted: &Wanted) -> Sighting {
+    let source = store.name();
+    match store.get(wanted).await {
+        Ok(Answer { value, remark }) => {
+            Sighting { source, answer: Ok(value.and_then(|raw| sealed(raw, rule, source))), remark }
+        }
+        Err(error) => {
+            let error = error.field("store", source).field("token_name", wanted.token_name.as_str());
+            Sighting { source, answer: Err(error), remark: None }
+        }
+    }
+}
+
+/// Seals what a store gave. Nothing, or nothing but a line break, is blank: no hit.
+fn sealed(raw: Raw, rule: &FormRule, source: &'static str) -> Option<Found> {
+    let (secret, form) = Secret::seal(raw.into_inner(), rule);
+    (!secret.is_blank()).then_some(Found { secret, form, source })
+}
+
+#[cfg(test)]
+mod tests;

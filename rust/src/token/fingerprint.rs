@@ -1,6 +1,7 @@
 //! The short public identity of a token.
 
 use ring::digest;
+use zeroize::Zeroizing;
 
 /// `kc1:` and 16 hexadecimal characters: the first 8 bytes of a domain-separated SHA-256 of the token in
 /// upper case. 64 bits tell tokens apart; they do not give a 128-bit token back.
@@ -11,13 +12,19 @@ const DOMAIN: &[u8] = b"keycap token fingerprint v1\0";
 
 impl Fingerprint {
     /// Of the token's bytes. The letter case of a token does not matter to REDCap, nor does it here.
+    ///
+    /// What is hashed is the domain and the token, filled up with zeros to whole blocks: whole blocks are read
+    /// where they lie, in a buffer that wipes itself, while the rest of a message is copied into the hash's
+    /// state, which nobody wipes.
     pub(super) fn of(token: &[u8]) -> Self {
-        let mut context = digest::Context::new(&digest::SHA256);
-        context.update(DOMAIN);
-        for byte in token {
-            context.update(&[byte.to_ascii_uppercase()]);
+        let block = digest::SHA256.block_len();
+        let length = (DOMAIN.len() + token.len()).next_multiple_of(block);
+        let mut message = Zeroizing::new(vec![0; length]);
+        message[..DOMAIN.len()].copy_from_slice(DOMAIN);
+        for (to, from) in message[DOMAIN.len()..].iter_mut().zip(token) {
+            *to = from.to_ascii_uppercase();
         }
-        let hash = context.finish();
+        let hash = digest::digest(&digest::SHA256, &message);
         let hex: String = hash.as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
         Self(format!("kc1:{hex}"))
     }

@@ -25,7 +25,10 @@ impl<'a> Scrubber<'a> {
     /// The text with every run of 8 or more characters of the token masked, in any letter case. Control
     /// characters are taken out first, so that they cannot hold two halves of a token apart.
     pub(crate) fn scrub(&self, text: &str) -> String {
-        let text: Zeroizing<String> = Zeroizing::new(text.chars().map(harmless).filter(|c| *c != '\0').collect());
+        // In one buffer of its largest size: one that grows would leave pieces of the text behind unwiped.
+        let mut clean = Zeroizing::new(String::with_capacity(text.len()));
+        clean.extend(text.chars().map(harmless).filter(|c| *c != '\0'));
+        let text = clean;
         let bytes = text.as_bytes();
         let window = WINDOW.min(self.token.len());
         if window == 0 || bytes.len() < window {

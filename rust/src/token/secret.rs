@@ -10,8 +10,8 @@ use super::{Fingerprint, Form, FormRule, Scrubber};
 /// A token. No `Display`, `Serialize`, `Clone` or `Into`; `Debug` prints a fixed mask; it wipes itself.
 ///
 /// It is made by `store` (through [`Secret::seal`]) and spent in two places: by `redcap`, which writes it into
-/// the one request body ([`Secret::write_into`]), and by `store`, which puts it somewhere. A test lists the
-/// call sites.
+/// the one request body ([`Secret::write_into`]), and by `store`, which puts it somewhere
+/// ([`Secret::for_store`]). A test lists the call sites.
 pub(crate) struct Secret(SecretBox<[u8]>);
 
 impl Secret {
@@ -52,6 +52,11 @@ impl Secret {
     /// What removes this token from texts that others wrote.
     pub(crate) fn scrubber(&self) -> Scrubber<'_> {
         Scrubber::new(self.0.expose_secret())
+    }
+
+    /// An exactly sized copy that wipes itself, for a store to put away. `redcap` has no use for it.
+    pub(crate) fn for_store(&self) -> Zeroizing<Vec<u8>> {
+        Zeroizing::new(self.0.expose_secret().to_vec())
     }
 
     /// Number of bytes that [`Secret::write_into`] appends.

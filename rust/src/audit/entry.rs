@@ -1,0 +1,138 @@
+//! What an entry says: intents, outcomes, refusals, recoveries.
+
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+use crate::error::Kind;
+
+/// What is about to be sent: written, durably, before the token goes on the wire.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Intent {
+    /// The call's id, the same in its outcome.
+    pub call_id: String,
+    /// `content` or `content/action` and the names (never the values) of the parameters.
+    pub action: String,
+    /// The project's short name.
+    pub project: String,
+    /// The number that REDCap gave the project, where it is pinned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub project_id: Option<u64>,
+    /// Whose token it is in REDCap, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redcap_user: Option<RedcapUser>,
+    /// The origin that the token goes to.
+    pub origin: String,
+    /// The token's name.
+    pub token_name: String,
+    /// The store that the token came from.
+    pub source: String,
+    /// The token's fingerprint.
+    pub fingerprint: String,
+}
+
+/// A user name in REDCap, and how it is known. In the log: `{"declared":"…"}` or `{"verified":"…"}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RedcapUser {
+    /// The site or the user says so.
+    Declared(String),
+    /// REDCap's own log says so.
+    Verified(String),
+}
+
+/// What became of it.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Outcome {
+    /// The intent's call id.
+    pub call_id: String,
+    /// The HTTP status, where there was an answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// `ok` or the error's kind.
+    pub class: String,
+    /// The server's own time, as its `Date` header had it (scrubbed by the caller, as every text of a server).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_date: Option<String>,
+    /// Number of records in the answer, where they were counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub records: Option<u64>,
+    /// Bytes of the answer's body.
+    pub bytes: u64,
+    /// From intent to end of the answer.
+    #[serde(rename = "duration_us", serialize_with = "microseconds")]
+    pub duration: Duration,
+}
+
+/// A call that was not made, and why: another origin, a policy, no token or a malformed one.
+#[derive(Clone, Debug, Serialize)]
+pub struct Refused {
+    /// What was asked for, as in [`Intent::action`].
+    pub action: String,
+    /// The project's short name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    /// The origin that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
+    /// The token's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_name: Option<String>,
+    /// The store that the token came from, where it was looked up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// The token's fingerprint, where it was looked up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    /// Why.
+    #[serde(serialize_with = "kind")]
+    pub reason: Kind,
+}
+
+/// An entry that is not a call. Setting, moving and rotating tokens, policies and the agent will be others.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Entry {
+    /// A call that was not made.
+    Refused(Refused),
+}
+
+/// A torn tail that was moved out of the log.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Recover {
+    /// Where in the file the tail began: the size that the file was cut to.
+    pub(super) offset: u64,
+    /// The tail's length.
+    pub(super) bytes: u64,
+    /// The tail's SHA-256.
+    pub(super) sha256: String,
+    /// The name of the file beside the log that the tail is kept in.
+    pub(super) kept_as: String,
+}
+
+/// The part of a line that depends on its phase.
+#[derive(Serialize)]
+#[serde(tag = "phase", rename_all = "snake_case")]
+pub(super) enum Body<'a> {
+    Intent(&'a Intent),
+    Outcome(&'a Outcome),
+    Refused(&'a Refused),
+    Recover(&'a Recover),
+}
+
+impl<'a> From<&'a Entry> for Body<'a> {
+    fn from(entry: &'a Entry) -> Self {
+        match entry {
+            Entry::Refused(refused) => Self::Refused(refused),
+        }
+    }
+}
+
+fn microseconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // the shape that serde asks for
+fn kind<S: Serializer>(kind: &Kind, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(kind.as_str())
+}
