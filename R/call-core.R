@@ -1,10 +1,16 @@
-# The one way from R into the core: starts an operation, waits for it, shows what it says, and gives its value or
-# raises its error. While it runs R stays responsive: the core works on a thread of its own, and between two looks
-# at it an interrupt is let through.
+# The one way from R into the core: starts an operation and gives its value or raises its error.
 core_call <- function(op, args = list(), error_call = rlang::caller_env()) {
+  force(error_call)
+  core_await(kc_start(op, as_utf8(args), session_info()), error_call)
+}
+
+# Waits for an operation that was started and shows what it says. While it runs R stays responsive: the core works
+# on a thread of its own, and between two looks at it an interrupt is let through.
+core_await <- function(started, error_call = rlang::caller_env()) {
   handle <- NULL
   on.exit(if (!is.null(handle)) kc_cancel(handle))
-  handle <- core_value(kc_start(op, as_utf8(args), session_info()), error_call)
+  # `started` is evaluated here, when whatever ends this function also cancels the operation.
+  handle <- core_value(started, error_call)
   repeat {
     answer <- kc_poll(handle, 100L)
     if (answer$kind != "pending") {

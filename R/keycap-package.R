@@ -11,6 +11,8 @@
 "_PACKAGE"
 
 .onUnload <- function(libpath) {
-  kc_shutdown()
-  library.dynam.unload("keycap", libpath)
+  # Code that a thread still runs (a look-up of a host cannot be cancelled) must stay in memory.
+  if (isTRUE(kc_shutdown()$value)) {
+    library.dynam.unload("keycap", libpath)
+  }
 }

@@ -37,6 +37,7 @@ case $purpose in
     wanted="$wanted callr future keyring knitr rmarkdown testthat withr"
     has python3 && python3 -c 'import ensurepip' 2>/dev/null || need "Python 3 with venv" python3-venv
     has xz || need "xz" xz-utils
+    has checkbashisms || need "checkbashisms (R CMD check asks for it)" devscripts
     if [ "$(uname -s)" = Linux ]; then
       has dbus-run-session || need "dbus-run-session" dbus
       has gdbus || need "gdbus (of GLib)" libglib2.0-bin

@@ -32,8 +32,8 @@ mirror() {
   done
 }
 
-source_dir=$(pwd)/rust
-target_dir=$(pwd)/rust/target
+source_dir=rust
+target_dir=rust/target
 set -- --lib --release --locked -j "${KEYCAP_JOBS:-2}"
 
 if [ -n "${KEYCAP_TARGET_DIR:-}" ]; then

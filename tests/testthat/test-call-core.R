@@ -31,14 +31,19 @@ test_that("a NUL never reaches R", {
 })
 
 test_that("a panic is an internal error that tells nothing of what it was about", {
-  withr::local_envvar(RUST_BACKTRACE = "1", EXTENDR_BACKTRACE = "1")
-  script <- 'answer <- keycap:::kc_selftest("panic", "canary"); cat(answer$error$kind); print(answer)'
+  withr::local_envvar(RUST_BACKTRACE = "full", EXTENDR_BACKTRACE = "1")
+  script <- c(
+    'value <- paste0("can", "ary")',
+    'print(keycap:::kc_selftest("panic", value))',
+    'print(try(keycap:::core_await(keycap:::kc_selftest("panicked", value))))'
+  )
   ran <- callr::rscript_process$new(callr::rscript_process_options(
     script = withr::local_tempfile(lines = script), stdout = "|", stderr = "|"
   ))
   ran$wait(30000)
   out <- ran$read_all_output()
-  expect_match(out, "internal", fixed = TRUE)
+  expect_match(out, "\"internal\"", fixed = TRUE)
+  expect_match(out, "keycap_error_internal", fixed = TRUE)
   expect_false(grepl("canary", paste(out, ran$read_all_error()), fixed = TRUE))
 })
 
@@ -87,6 +92,65 @@ test_that("an operation that the core does not have is an internal error of the 
   expect_identical(conditionCall(error), quote(outer()))
 })
 
-test_that("an interrupt between two polls is let through, from C", {
-  expect_null(kc_check_interrupt())
+test_that("an operation tells what it has to say, and then gives its value or its error", {
+  expect_message(expect_identical(core_await(kc_selftest("done", "{stop()}")), "{stop()}"), "{stop()}", fixed = TRUE)
+  fails <- function() core_await(kc_selftest("failed", "%s"))
+  warned <- expect_warning(error <- expect_error(fails(), class = "keycap_error_argument"), class = "keycap_warning")
+  expect_identical(conditionMessage(warned), "%s")
+  expect_identical(conditionMessage(error), "%s")
+  expect_identical(conditionCall(error), quote(fails()))
+})
+
+test_that("a handle ends with its operation", {
+  withr::local_options(keycap.quiet = TRUE)
+  handle <- kc_selftest("endless", "on")$value
+  first <- kc_poll(handle, 10L)
+  expect_identical(first$kind, "pending")
+  expect_identical(first$events, list(list(kind = "note", text = "on")))
+  expect_identical(kc_poll(handle, 10L), list(kind = "pending", events = list()))
+  expect_identical(kc_cancel(handle)$kind, "ok")
+  expect_identical(kc_poll(handle, 10L)$error$kind, "internal")
+})
+
+test_that("whatever ends the wait cancels the operation", {
+  handle <- kc_selftest("endless", "on")$value
+  withr::local_options(warn = 2)
+  stopper <- function(e) stop("left")
+  expect_error(withCallingHandlers(core_await(list(kind = "ok", value = handle)), message = stopper), "left")
+  expect_identical(kc_poll(handle, 0L)$error$kind, "internal")
+})
+
+test_that("an interrupt ends the wait at once and the operation with it", {
+  marker <- withr::local_tempfile()
+  waiting <- callr::r_bg(function(marker) {
+    handle <- keycap:::kc_selftest("endless", "on")$value
+    ended <- tryCatch(
+      {
+        file.create(marker)
+        keycap:::core_await(list(kind = "ok", value = handle))
+      },
+      interrupt = function(e) Sys.time()
+    )
+    list(ended = ended, after = keycap:::kc_poll(handle, 0L)$error$kind)
+  }, list(marker))
+  for (i in 1:300) if (file.exists(marker)) break else Sys.sleep(0.1)
+  Sys.sleep(0.5)
+  expect_true(waiting$is_alive())
+  sent <- Sys.time()
+  waiting$interrupt()
+  waiting$wait(30000)
+  expect_s3_class(waiting$get_result()$ended, "POSIXct")
+  expect_lt(as.numeric(waiting$get_result()$ended - sent, units = "secs"), 5)
+  expect_identical(waiting$get_result()$after, "internal")
+})
+
+test_that("a forked child knows nothing of its parent's operations and leaves them alone", {
+  testthat::skip_on_os("windows")
+  withr::local_options(keycap.quiet = TRUE)
+  handle <- kc_selftest("done", "the parent's")$value
+  child <- parallel::mccollect(parallel::mcparallel({
+    c(kc_poll(handle, 0L)$error$kind, kc_cancel(handle)$kind, kc_shutdown()$kind)
+  }))
+  expect_identical(child[[1]], c("internal", "ok", "ok"))
+  expect_identical(core_await(list(kind = "ok", value = handle)), "the parent's")
 })

@@ -6,7 +6,7 @@
 
 mod arguments;
 mod projects;
-mod sandboxes;
+//mod sandboxes;
 mod tokens;
 
 use std::sync::Arc;
@@ -36,10 +36,10 @@ pub fn start(op: &str, args: Value, session: &Value) -> Result<Task> {
         "delete_project" => projects::delete(&arguments, &session),
         "view_token" => tokens::view(&arguments, &session),
         "test_token" => tokens::test(&arguments, &session),
-        "sandbox_start" => sandboxes::start(&arguments),
-        "sandbox_command" => sandboxes::command(&arguments),
-        "sandbox_stop" => sandboxes::stop(&arguments),
-        "sandbox_run" => sandboxes::run(&arguments),
+        //"sandbox_start" => sandboxes::start(&arguments),
+        //"sandbox_command" => sandboxes::command(&arguments),
+        //"sandbox_stop" => sandboxes::stop(&arguments),
+        //"sandbox_run" => sandboxes::run(&arguments),
         "info" => info(&session),
         _ => Err(Error::new(Kind::Internal, format!("there is no operation `{op}`"))),
     }

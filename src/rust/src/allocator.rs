@@ -67,3 +67,34 @@ unsafe fn wipe(block: *mut u8, size: usize) {
     std::hint::black_box(block);
     compiler_fence(Ordering::SeqCst);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_is_wiped_over_its_whole_length() {
+        for size in [1, 7, 8, 4097, LIMIT] {
+            let mut block = vec![0xa5_u8; size + 1];
+            // SAFETY: the block is longer than what is wiped.
+            unsafe { wipe(block.as_mut_ptr(), size) };
+            assert!(block[..size].iter().all(|byte| *byte == 0));
+            assert_eq!(block[size], 0xa5);
+        }
+    }
+
+    #[test]
+    fn a_block_that_grows_or_shrinks_keeps_its_bytes_on_both_sides_of_the_limit() {
+        for (from, to) in
+            [(1, 100), (100, 1), (10, LIMIT + 1), (LIMIT, LIMIT + 1), (LIMIT + 1, 10), (LIMIT + 1, LIMIT * 4)]
+        {
+            let mut block: Vec<u8> = (0..from).map(|i| i as u8).collect();
+            block.shrink_to_fit();
+            block.reserve_exact(to.saturating_sub(from));
+            block.truncate(to);
+            block.shrink_to_fit();
+            assert!(block.iter().enumerate().all(|(i, byte)| *byte == i as u8));
+            assert_eq!(block.len(), from.min(to));
+        }
+    }
+}

@@ -8,6 +8,7 @@ mod allocator;
 mod columns;
 mod from_r;
 mod handles;
+mod selftest;
 mod to_r;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,6 +17,9 @@ use std::time::Duration;
 use extendr_api::prelude::*;
 use keycap::net::io::Poll;
 use keycap::{Error, Kind, Value};
+
+/// How long the package's unloading waits for the threads to end.
+const SHUTDOWN: Duration = Duration::from_secs(2);
 
 /// Starts an operation of the core by its name; the answer's `value` is a handle for [`kc_poll`].
 #[extendr]
@@ -60,29 +64,15 @@ fn kc_cancel(handle: Robj) -> Robj {
     })
 }
 
-/// Cancels whatever runs: the package is being unloaded.
+/// Cancels whatever runs and ends the threads, as the package is about to be unloaded. The answer's `value` says
+/// whether all have ended; if not, the library's code must stay in memory.
 #[extendr]
 fn kc_shutdown() -> Robj {
     answered(|| {
         for task in handles::take_all() {
             task.cancel();
         }
-        Ok(to_r::ok(&[], &Value::Nothing))
-    })
-}
-
-/// For the tests of this doorway: what a value becomes on its way in and out, and what becomes of a failure.
-#[extendr]
-fn kc_selftest(what: Robj, value: Robj) -> Robj {
-    answered(|| {
-        let value = from_r::value(&value)?;
-        match from_r::text(&what)?.as_str() {
-            "echo" => Ok(to_r::ok(&[], &value)),
-            // R cannot make a text with a NUL, but a server can.
-            "nul" => Ok(to_r::ok(&[], &Value::list([("a\0b", "c\0d".into())]))),
-            "panic" => std::panic::panic_any(format!("{value:?}")),
-            other => Err(Error::new(Kind::Argument, other).hint(other).field("message", other).field("value", value)),
-        }
+        Ok(to_r::ok(&[], &Value::Flag(keycap::net::io::shutdown(SHUTDOWN))))
     })
 }
 
