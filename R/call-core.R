@@ -33,27 +33,9 @@ core_value <- function(answer, error_call) {
   answer$value
 }
 
-# Raises an error of the core. Its texts may come from a server: they are data, and neither cli nor glue sees them
-# as a format.
+# Raises an error of the core.
 core_abort <- function(error, error_call) {
-  rlang::abort(
-    c(error$message, rlang::set_names(error$hints, rep("i", length(error$hints)))),
-    class = c(paste0("keycap_error_", error$kind), "keycap_error"),
-    call = error_call,
-    use_cli_format = FALSE,
-    kind = error$kind,
-    hints = error$hints,
-    !!!condition_fields(error$fields)
-  )
-}
-
-# The facts of an error become fields of the condition, beside `kind` and `hints`; the names that conditions use
-# themselves get a prefix.
-condition_fields <- function(fields) {
-  taken <- c("message", "call", "trace", "parent", "class", "body", "footer", "use_cli_format", "kind", "hints")
-  clash <- names(fields) %in% taken
-  names(fields)[clash] <- paste0("field_", names(fields)[clash])
-  fields
+  raise_error(error$kind, error$message, error$hints, error$fields, error_call)
 }
 
 # Shows what the core says on the way. The text is data here too.

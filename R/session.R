@@ -7,7 +7,7 @@ session_info <- function() {
     site = site_file(),
     interactive = rlang::is_interactive(),
     options = session_options(),
-    sandboxes = list()
+    sandboxes = as.list(unlist(the$sandboxes, use.names = FALSE))
   )
 }
 

@@ -104,13 +104,23 @@ rust_is_good() {
     [ "$(printf '%s\n%s\n' "$rustc_needed" "$number" | sort -V | head -n 1)" = "$rustc_needed" ]
 }
 if ! rust_is_good; then
+  case $(uname -sm) in
+    'Linux x86_64') host=x86_64-unknown-linux-gnu ;;
+    'Linux aarch64') host=aarch64-unknown-linux-gnu ;;
+    'Darwin arm64') host=aarch64-apple-darwin ;;
+    'Darwin x86_64') host=x86_64-apple-darwin ;;
+    *) say "Rust $rustc_needed or newer is missing; get it from https://rustup.rs" >&2; exit 1 ;;
+  esac
   say "Rust $rustc_needed or newer was not found: installing it into build/toolchain (nothing outside this folder)"
   CARGO_HOME=$PWD/build/toolchain/cargo
   RUSTUP_HOME=$PWD/build/toolchain/rustup
   export CARGO_HOME RUSTUP_HOME
   mkdir -p build/toolchain
-  curl --proto '=https' --tlsv1.2 -fsS https://sh.rustup.rs -o build/toolchain/rustup-init.sh &&
-    sh build/toolchain/rustup-init.sh -y -q --no-modify-path --profile minimal --component clippy,rustfmt >/dev/null || {
+  curl --proto '=https' --tlsv1.2 -fsSL "https://static.rust-lang.org/rustup/dist/$host/rustup-init" \
+    -o build/toolchain/rustup-init && chmod +x build/toolchain/rustup-init &&
+    build/toolchain/rustup-init -y -q --no-modify-path --profile minimal --component clippy,rustfmt \
+      > build/toolchain/log 2>&1 || {
+    tail -n 5 build/toolchain/log 2>/dev/null >&2
     say "that failed; get Rust from https://rustup.rs" >&2
     exit 1
   }

@@ -23,11 +23,8 @@ impl SideLock {
                 Ok(()) => return Ok(Self { _file: file }),
                 Err(fs::TryLockError::Error(e)) => return Err(fault(path, "cannot be locked", &e)),
                 Err(fs::TryLockError::WouldBlock) if start.elapsed() >= patience => {
-                    return Err(Error::new(
-                        Kind::File,
-                        format!("`{}` is locked by another process", path.display()),
-                    )
-                    .hint("try again; if it stays so, look for a hanging R process"));
+                    return Err(Error::new(Kind::File, format!("`{}` is locked by another process", path.display()))
+                        .hint("try again; if it stays so, look for a hanging R process"));
                 }
                 Err(fs::TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(20)),
             }

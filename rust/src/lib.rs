@@ -9,6 +9,7 @@ pub mod border;
 pub mod ctx;
 pub mod error;
 mod file;
+mod hex;
 pub mod net;
 pub mod project;
 pub mod redcap;

@@ -8,6 +8,7 @@ use serde_json::ser::Formatter;
 
 use super::entry::Body;
 use super::who::Who;
+use crate::hex::hex;
 
 /// The version of the format that is written here.
 pub(super) const VERSION: u32 = 1;
@@ -136,12 +137,6 @@ pub(super) fn hash_and_check(line: &[u8]) -> (String, bool) {
 /// SHA-256 in hexadecimal characters, lower case.
 pub(super) fn sha256(bytes: &[u8]) -> String {
     hex(digest::digest(&digest::SHA256, bytes).as_ref())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// Compact JSON in which every character that steers a terminal or hides text is escaped. JSON itself asks

@@ -101,7 +101,9 @@ impl Session {
         let options = match session.get("options") {
             Some(Value::List(items)) => items
                 .iter()
-                .filter_map(|(name, value)| Some((name.strip_prefix("keycap.").unwrap_or(name).to_owned(), value.as_text()?.to_owned())))
+                .filter_map(|(name, value)| {
+                    Some((name.strip_prefix("keycap.").unwrap_or(name).to_owned(), value.as_text()?.to_owned()))
+                })
                 .collect(),
             _ => Vec::new(),
         };

@@ -6,7 +6,7 @@
 
 mod arguments;
 mod projects;
-//mod sandboxes;
+mod sandboxes;
 mod tokens;
 
 use std::sync::Arc;
@@ -36,10 +36,10 @@ pub fn start(op: &str, args: Value, session: &Value) -> Result<Task> {
         "delete_project" => projects::delete(&arguments, &session),
         "view_token" => tokens::view(&arguments, &session),
         "test_token" => tokens::test(&arguments, &session),
-        //"sandbox_start" => sandboxes::start(&arguments),
-        //"sandbox_command" => sandboxes::command(&arguments),
-        //"sandbox_stop" => sandboxes::stop(&arguments),
-        //"sandbox_run" => sandboxes::run(&arguments),
+        "sandbox_start" => sandboxes::start(&arguments),
+        "sandbox_command" => sandboxes::command(&arguments),
+        "sandbox_stop" => sandboxes::stop(&arguments),
+        "sandbox_run" => sandboxes::run(&arguments),
         "info" => info(&session),
         _ => Err(Error::new(Kind::Internal, format!("there is no operation `{op}`"))),
     }
@@ -80,9 +80,6 @@ fn run_blocking(ctx: Ctx, work: impl FnOnce(&Ctx) -> Result<Value> + Send + 'sta
 /// `info`: version and the settings that were found. No arguments.
 fn info(session: &Session) -> Result<Task> {
     run_blocking(ctx(session, Environment::empty())?, |ctx| {
-        Ok(Value::list([
-            ("version", env!("CARGO_PKG_VERSION").into()),
-            ("settings", ctx.settings.to_value()),
-        ]))
+        Ok(Value::list([("version", env!("CARGO_PKG_VERSION").into()), ("settings", ctx.settings.to_value())]))
     })
 }

@@ -48,10 +48,12 @@ pub(super) fn set_up(arguments: &Arguments, session: &Session) -> Result<Task> {
         let name = done.project.short_name.as_str();
         match (done.kept, &done.project.dir_path) {
             (Kept::User, _) => ctx.log.note(format!("`{name}` is set up; `load_project(\"{name}\")` brings it back")),
-            (Kept::Session, None) => ctx
-                .log
-                .note(format!("`{name}` lives in this session only; give `dir_path` to keep it")),
-            (Kept::Session, Some(_)) => ctx.log.note(format!("`{name}` is a sandbox's: it is forgotten with this session")),
+            (Kept::Session, None) => {
+                ctx.log.note(format!("`{name}` lives in this session only; give `dir_path` to keep it"));
+            }
+            (Kept::Session, Some(_)) => {
+                ctx.log.note(format!("`{name}` is a sandbox's: it is forgotten with this session"));
+            }
         }
         let token_usable = say_token(&ctx, &done.project, sandbox).await;
         Ok(Value::list([
@@ -95,9 +97,8 @@ pub(super) fn load(arguments: &Arguments, session: &Session) -> Result<Task> {
 pub(super) fn list(session: &Session) -> Result<Task> {
     run_blocking(ctx(session, Environment::empty())?, |ctx| {
         let both = Registries::new(&ctx.dirs).read_both()?;
-        let column = |name: &str, of: fn(&(Kept, Project)) -> Option<&str>| {
-            (name.to_owned(), Column::text(both.iter().map(of)))
-        };
+        let column =
+            |name: &str, of: fn(&(Kept, Project)) -> Option<&str>| (name.to_owned(), Column::text(both.iter().map(of)));
         Ok(Value::Table(Table {
             columns: vec![
                 column("short_name", |(_, p)| Some(p.short_name.as_str())),
@@ -120,7 +121,10 @@ pub(super) fn delete(arguments: &Arguments, session: &Session) -> Result<Task> {
         let deleted = project::delete(ctx, &short_name)?;
         let name = short_name.as_str();
         ctx.log.note(format!("`{name}` is no longer set up here; its data and its token were not touched"));
-        ctx.log.note(format!("the token under `{}` still works until it is deleted in REDCap", deleted.token_name.as_str()));
+        ctx.log.note(format!(
+            "the token under `{}` still works until it is deleted in REDCap",
+            deleted.token_name.as_str()
+        ));
         if let Some(left) = deleted.left {
             ctx.log.note(format!("left a file in the project's folder: {left}"));
         }

@@ -77,7 +77,7 @@ fn facts(ctx: &Ctx, project: &Project, found: Option<&Found>) -> Value {
             ("source".into(), Column::text([found.map(|f| f.source)])),
             ("is_set".into(), Column::Flag(vec![Some(found.is_some())])),
             ("form".into(), Column::text([found.map(|f| f.form.as_str())])),
-            ("n_chars".into(), Column::Int(vec![found.map(|f| f.secret.n_chars() as i32)])),
+            ("n_chars".into(), Column::Int(vec![found.map(|f| i32::try_from(f.secret.n_chars()).unwrap_or(i32::MAX))])),
             ("fingerprint".into(), Column::text([print.as_deref()])),
         ],
     };
@@ -87,7 +87,9 @@ fn facts(ctx: &Ctx, project: &Project, found: Option<&Found>) -> Value {
         line("source", found.source.to_owned());
         line("set", "yes".to_owned());
         let form = match &found.form {
-            Form::Malformed { what, .. } => format!("malformed: {what}; a token has {}", ctx.settings.token_form.describe()),
+            Form::Malformed { what, .. } => {
+                format!("malformed: {what}; a token has {}", ctx.settings.token_form.describe())
+            }
             Form::Super => "super token (64 characters): keycap does not use super tokens".to_owned(),
             Form::Project => "project token".to_owned(),
         };

@@ -4,7 +4,7 @@ mod registry;
 mod settings;
 mod setup;
 
-pub use registry::{Kept, Project};
 pub(crate) use registry::Registries;
+pub use registry::{Kept, Project};
 pub use settings::{Settings, SettingsSource};
 pub(crate) use setup::{Wish, delete, set_up, unknown};

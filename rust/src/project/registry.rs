@@ -82,8 +82,7 @@ impl Project {
     }
 
     fn from_stored(stored: Stored) -> Result<Self> {
-        for (text, what) in
-            [(&stored.dir_path, "dir_path"), (&stored.redcap_user, "redcap_user"), (&stored.dag, "dag")]
+        for (text, what) in [(&stored.dir_path, "dir_path"), (&stored.redcap_user, "redcap_user"), (&stored.dag, "dag")]
         {
             if text.as_deref().is_some_and(looks_like_token) {
                 return Err(crate::token::token_in_argument(what));
@@ -267,10 +266,8 @@ impl Registries {
         let _lock = SideLock::take(&path.with_extension("json.lock"), false, PATIENCE)?;
         let mut projects = self.read(kept)?;
         let answer = change(&mut projects)?;
-        let stored = StoredRegistry {
-            keycap_registry: VERSION,
-            projects: projects.iter().map(Project::stored).collect(),
-        };
+        let stored =
+            StoredRegistry { keycap_registry: VERSION, projects: projects.iter().map(Project::stored).collect() };
         write_json(path, &stored, Readers::Owner)?;
         Ok(answer)
     }

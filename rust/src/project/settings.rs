@@ -175,9 +175,10 @@ struct Layers {
 
 impl Layers {
     fn locked(&self) -> Result<Vec<String>> {
-        self.site
-            .get("locked")
-            .map_or_else(|| Ok(Vec::new()), |value| texts(value).map_err(|why| unusable("locked", &self.site_place, why)))
+        self.site.get("locked").map_or_else(
+            || Ok(Vec::new()),
+            |value| texts(value).map_err(|why| unusable("locked", &self.site_place, why)),
+        )
     }
 
     fn find(&self, key: &str, locked: &[String]) -> Option<(Toml, String)> {
@@ -249,7 +250,9 @@ fn text(value: &Toml) -> std::result::Result<String, String> {
 fn texts(value: &Toml) -> std::result::Result<Vec<String>, String> {
     match value {
         Toml::Array(items) => items.iter().map(text).collect(),
-        Toml::String(list) => Ok(list.split(',').map(|item| item.trim().to_owned()).filter(|t| !t.is_empty()).collect()),
+        Toml::String(list) => {
+            Ok(list.split(',').map(|item| item.trim().to_owned()).filter(|t| !t.is_empty()).collect())
+        }
         _ => Err("it is a list of texts".to_owned()),
     }
 }

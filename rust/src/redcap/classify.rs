@@ -23,6 +23,7 @@ const MOST_SHOWN: usize = 600;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Head<'a> {
     pub(crate) status: u16,
+    pub(crate) content_type: Option<&'a str>,
     pub(crate) location: Option<&'a str>,
     pub(crate) asked: &'a Url,
 }
@@ -95,7 +96,7 @@ pub(crate) fn classify(head: Head<'_>, body: &[u8], scrubber: &Scrubber<'_>) -> 
             .hint("ask for less at once: fewer fields, fewer records, or in batches"),
         _ => match redcap_error(body) {
             Some(text) => redcap(status, &text, scrubber),
-            None => front_end(status, body),
+            None => front_end(status, begins_html(body) || is_html(head.content_type)),
         },
     };
     error.field("status", status)
@@ -130,8 +131,11 @@ fn redcap(status: u16, text: &str, scrubber: &Scrubber<'_>) -> Error {
     }
 }
 
-fn front_end(status: u16, body: &[u8]) -> Error {
-    let html = begins_html(body);
+fn is_html(content_type: Option<&str>) -> bool {
+    content_type.is_some_and(|kind| kind.to_ascii_lowercase().contains("html"))
+}
+
+fn front_end(status: u16, html: bool) -> Error {
     let not_redcap = |message: String| Error::new(Kind::NotRedcap, message);
     match status {
         200..=299 if html => not_redcap("the answer is a web page, not REDCap's API".to_owned())
@@ -169,7 +173,9 @@ fn redirect(head: Head<'_>, scrubber: &Scrubber<'_>) -> Error {
         Kind::Redirect,
         match &target {
             Some(target) => format!("the server redirects (status {status}) to `{target}`; keycap does not follow"),
-            None => format!("the server redirects (status {status}) and names no usable address; keycap does not follow"),
+            None => {
+                format!("the server redirects (status {status}) and names no usable address; keycap does not follow")
+            }
         },
     )
     .hint("a redirect could lead a token elsewhere; nothing was sent there")
@@ -195,7 +201,7 @@ mod tests {
     fn error(status: u16, location: Option<&str>, body: &str) -> Error {
         let (secret, _) = Secret::seal(Zeroizing::new(TOKEN.as_bytes().to_vec()), &FormRule::Redcap);
         let asked = Url::parse("https://redcap.example.org/redcap/api/").unwrap();
-        classify(Head { status, location, asked: &asked }, body.as_bytes(), &secret.scrubber())
+        classify(Head { status, content_type: None, location, asked: &asked }, body.as_bytes(), &secret.scrubber())
     }
 
     #[test]

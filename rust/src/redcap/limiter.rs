@@ -15,6 +15,7 @@ use super::pipeline::blocking;
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
 use crate::file::{self, SideLock};
+use crate::hex::hex;
 use crate::net::ServerUrl;
 
 const WINDOW: Duration = Duration::from_secs(60);
@@ -63,7 +64,7 @@ async fn reserve_at(ctx: &Ctx, origin: &str, n: u32) -> Result<()> {
 /// A name for the file of a server that is legal everywhere.
 fn file_name(origin: &str) -> String {
     let hash = digest::digest(&digest::SHA256, origin.as_bytes());
-    hash.as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&hash.as_ref()[..8])
 }
 
 #[derive(Clone)]
@@ -77,8 +78,9 @@ impl Permits {
     /// Takes `n` permits at once (`n` is at most the limit), or says how long to wait before asking again.
     fn take(&self, now: SystemTime, n: usize) -> Result<Option<Duration>> {
         self.take_from_file(now, n).map_err(|error| {
-            let mut limit = Error::new(Kind::Limit, format!("the limiter cannot count this request: {}", error.message))
-                .hint("without the count REDCap might ban this address, so nothing was sent");
+            let mut limit =
+                Error::new(Kind::Limit, format!("the limiter cannot count this request: {}", error.message))
+                    .hint("without the count REDCap might ban this address, so nothing was sent");
             limit.hints.extend(error.hints);
             limit.hint("the setting `limit_folder` names another folder")
         })
@@ -93,7 +95,9 @@ impl Permits {
         let window = WINDOW.as_millis() as u64;
         let mut times = read(&self.path)?;
         // A time ahead of now is a clock that was set back, or a file that others wrote: it counts as now.
-        times.iter_mut().for_each(|time| *time = (*time).min(now));
+        for time in &mut times {
+            *time = (*time).min(now);
+        }
         times.retain(|time| now - *time < window);
         times.sort_unstable();
         let free = self.limit.saturating_sub(times.len());

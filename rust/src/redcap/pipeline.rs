@@ -13,6 +13,7 @@ use super::{limiter, policy};
 use crate::audit::{AuditLog, Entry, Intent, Outcome, RedcapUser, Refused};
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
+use crate::hex::hex;
 use crate::net::{Answer, Client, Fault, Origin, WipedBody};
 use crate::project::{Project, Registries};
 use crate::store::{self, Found, Wanted};
@@ -124,7 +125,11 @@ impl Operation {
             project: Some(self.project.short_name.as_str().to_owned()),
             origin: Some(self.origin.to_string()),
             token_name: Some(self.project.token_name.as_str().to_owned()),
-            source: error.fields.iter().find(|(name, _)| name == "source").and_then(|(_, v)| v.as_text().map(str::to_owned)),
+            source: error
+                .fields
+                .iter()
+                .find(|(name, _)| name == "source")
+                .and_then(|(_, v)| v.as_text().map(str::to_owned)),
             fingerprint: None,
             reason: error.kind,
         };
@@ -195,8 +200,7 @@ impl Operation {
     ) -> std::result::Result<(), Failed> {
         let unknown = |fault: Fault| Failed::of_fault(fault, request.writes);
         let uri = &self.project.redcap_uri;
-        let mut answer =
-            self.client.post(uri, "application/x-www-form-urlencoded", body).await.map_err(unknown)?;
+        let mut answer = self.client.post(uri, "application/x-www-form-urlencoded", body).await.map_err(unknown)?;
         open.outcome.status = Some(answer.status);
         open.outcome.server_date = answer.date.as_deref().map(|date| scrubber.scrub(date).chars().take(40).collect());
         let mut head = Zeroizing::new(Vec::new());
@@ -206,7 +210,12 @@ impl Operation {
                 // What comes behind an error is of no interest where it breaks off or never ends.
                 let _ = gather(&mut answer, &mut head, MOST_TEXT, &mut open.outcome.bytes).await;
             }
-            let said = Head { status: answer.status, location: answer.location.as_deref(), asked: uri.url() };
+            let said = Head {
+                status: answer.status,
+                content_type: answer.content_type.as_deref(),
+                location: answer.location.as_deref(),
+                asked: uri.url(),
+            };
             let error = classify(said, &head[..head.len().min(MOST_TEXT)], scrubber);
             return Err(Failed { again: matches!(answer.status, 408 | 500 | 502..=504), error });
         }
@@ -308,17 +317,13 @@ fn audit_folder(ctx: &Ctx, sandbox: bool) -> PathBuf {
 
 /// What is looked up for a project.
 pub(crate) fn wanted(project: &Project, sandbox: bool) -> Wanted {
-    Wanted {
-        token_name: project.token_name.clone(),
-        short_name: project.short_name.as_str().to_owned(),
-        sandbox,
-    }
+    Wanted { token_name: project.token_name.clone(), short_name: project.short_name.as_str().to_owned(), sandbox }
 }
 
 fn call_id(ctx: &Ctx) -> Result<String> {
     let mut bytes = [0_u8; 16];
     ctx.random.fill(&mut bytes)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&bytes))
 }
 
 /// Runs blocking work beside the I/O thread.
@@ -333,7 +338,9 @@ pub(crate) fn blank(project: &Project) -> Error {
     let name = project.token_name.as_str();
     Error::new(Kind::TokenMissing, format!("no token is found under `{name}`"))
         .hint(format!("for this session: `Sys.setenv({name} = \"...\")`, typed in the console, never in a script"))
-        .hint(format!("for every session: a line `{name}=...` in `.Renviron` (`usethis::edit_r_environ()`), then restart R"))
+        .hint(format!(
+            "for every session: a line `{name}=...` in `.Renviron` (`usethis::edit_r_environ()`), then restart R"
+        ))
         .field("token_name", name)
 }
 

@@ -71,7 +71,10 @@ fn changed(project: &Project, known: &str, now: &str) -> Error {
     let name = project.token_name.as_str();
     Error::new(
         Kind::ProjectChanged,
-        format!("the token under `{name}` opens REDCap project {now}; `{}` was project {known}", project.short_name.as_str()),
+        format!(
+            "the token under `{name}` opens REDCap project {now}; `{}` was project {known}",
+            project.short_name.as_str()
+        ),
     )
     .hint("the token of another project is stored under this name: store the right one")
     .hint("if the project was replaced, `delete_project()` and set it up again")
@@ -95,7 +98,10 @@ mod tests {
 
     #[test]
     fn project_information_is_read_with_the_id_as_number_or_text() {
-        assert_eq!(information(b"{\"project_id\":12,\"project_title\":\"A\\nB\"}").unwrap(), ("12".into(), Some("AB".into())));
+        assert_eq!(
+            information(b"{\"project_id\":12,\"project_title\":\"A\\nB\"}").unwrap(),
+            ("12".into(), Some("AB".into()))
+        );
         assert_eq!(information(b"{\"project_id\":\"12\"}").unwrap(), ("12".into(), None));
         for strange in ["{}", "[]", "{\"project_id\":1.5}", "{\"project_id\":\"x\"}", "nonsense"] {
             assert_eq!(information(strange.as_bytes()).unwrap_err().kind, Kind::NotRedcap, "{strange}");

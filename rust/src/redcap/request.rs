@@ -4,6 +4,9 @@ use zeroize::Zeroizing;
 
 use crate::token::Secret;
 
+/// The form field that holds the token.
+const FIELD: &[u8] = b"token=";
+
 /// What kind of body answers a request that went well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Expect {
@@ -52,7 +55,6 @@ impl Request {
             rest.append_pair(name, value);
         }
         let rest = rest.finish();
-        const FIELD: &[u8] = b"token=";
         let mut body = Zeroizing::new(Vec::with_capacity(FIELD.len() + secret.encoded_len() + 1 + rest.len()));
         body.extend_from_slice(FIELD);
         secret.write_into(&mut body);
@@ -74,8 +76,7 @@ mod tests {
         let request = Request::read("project", Expect::Json).with("fields[0]", "a b&c");
         let body = request.body(&secret);
         assert_eq!(body.len(), body.capacity());
-        let expected =
-            format!("token={token}&content=project&format=json&returnFormat=json&fields%5B0%5D=a+b%26c");
+        let expected = format!("token={token}&content=project&format=json&returnFormat=json&fields%5B0%5D=a+b%26c");
         assert_eq!(std::str::from_utf8(&body).unwrap(), expected);
     }
 

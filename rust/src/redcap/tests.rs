@@ -24,7 +24,7 @@ fn token() -> String {
     use crate::ctx::Random;
     let mut bytes = [0_u8; 16];
     SystemRandom.fill(&mut bytes).unwrap();
-    bytes.iter().map(|byte| format!("{byte:02X}")).collect()
+    crate::hex::hex(&bytes).to_uppercase()
 }
 
 /// A server that gives its answers in order (the last one again and again) and keeps what it was sent.
@@ -126,7 +126,7 @@ impl World {
         Self { folder, ctx, events, token: token.to_owned() }
     }
 
-    fn project(&self, uri: &str) -> Project {
+    fn project(uri: &str) -> Project {
         Project::from_value(&Value::list([
             ("short_name", "T".into()),
             ("redcap_uri", uri.into()),
@@ -136,7 +136,7 @@ impl World {
     }
 
     fn set_up(&self, uri: &str) -> Project {
-        let wish = Wish { project: self.project(uri), overwrite: false, sandbox: false };
+        let wish = Wish { project: Self::project(uri), overwrite: false, sandbox: false };
         set_up(&self.ctx, wish).unwrap().project
     }
 
@@ -189,7 +189,12 @@ fn everything(folder: &Path) -> String {
 
 #[tokio::test]
 async fn a_token_that_works_gives_version_and_project_and_pins_the_id() {
-    let server = Server::start(vec![version(), say(200, "", PROJECT), version(), say(200, "", PROJECT.replace("77", "78").as_str())]);
+    let server = Server::start(vec![
+        version(),
+        say(200, "", PROJECT),
+        version(),
+        say(200, "", PROJECT.replace("77", "78").as_str()),
+    ]);
     let world = World::new();
     let project = world.set_up(&server.uri);
     let found = world.probe(&project).await.unwrap();
@@ -236,7 +241,7 @@ async fn a_token_goes_only_to_the_origin_that_it_is_bound_to() {
     let (good, evil) = (Server::start(vec![version()]), Server::start(vec![version()]));
     let world = World::new();
     let mut project = world.set_up(&good.uri);
-    project.redcap_uri = world.project(&evil.uri).redcap_uri;
+    project.redcap_uri = World::project(&evil.uri).redcap_uri;
     let Err(error) = world.probe(&project).await else { panic!("sent elsewhere") };
     assert_eq!((error.kind, good.count(), evil.count()), (Kind::Origin, 0, 0));
     project.token_name = TokenName::new("OTHER").unwrap();
@@ -244,7 +249,7 @@ async fn a_token_goes_only_to_the_origin_that_it_is_bound_to() {
     assert_eq!((error.kind, good.count(), evil.count()), (Kind::Origin, 0, 0));
     // The site's list of servers binds too.
     let mut world = World::new();
-    let project = world.project(&good.uri);
+    let project = World::project(&good.uri);
     assert_eq!(world.probe(&project).await.err().map(|e| e.kind), Some(Kind::Origin));
     world.ctx.settings.servers = vec![project.redcap_uri.origin().clone()];
     world.ctx.settings.retries = 0;
@@ -266,7 +271,10 @@ async fn a_blank_or_malformed_token_is_said_and_nothing_is_sent() {
         let Err(error) = world.probe(&project).await else { panic!("{part}") };
         assert_eq!(error.kind, kind);
         assert!(error.message.contains(part), "{}", error.message);
-        assert_eq!((world.phases(), world.log()[0]["reason"].as_str()), (vec!["refused".to_owned()], Some(kind.as_str())));
+        assert_eq!(
+            (world.phases(), world.log()[0]["reason"].as_str()),
+            (vec!["refused".to_owned()], Some(kind.as_str()))
+        );
         world.assert_sealed(&format!("{error:?}"));
     }
     assert_eq!(server.count(), 0);

@@ -1,1 +1,49 @@
-//! The built-in REDCap-compatible server.
+//! The built-in REDCap-compatible server, to try keycap with and to test it against. It is not REDCap.
+//!
+//! It answers on loopback only, from sample data, with sample tokens that are fake by name and by look, and
+//! can misbehave on demand in the ways that real servers, firewalls and gateways do. It reads requests with
+//! code of its own: a fault in the client's reading or writing must not find its twin here. So nothing in
+//! this room imports `token`, `net` or `redcap`.
+//!
+//! Where is what:
+//! - [`run`] a server with its administrator's pipe, for a process of its own; [`serve`] without the pipe;
+//!   [`Child`] starts such a process and talks to it.
+//! - `post` reads request bodies, `answers` finds the answer, `contents` has one file for each kind of
+//!   content, `refusal` has REDCap's error texts, `sheet` writes CSV, JSON and XML.
+//! - `design`, `rows`, `users`, `tokens`: what a project consists of; `samples` fills them.
+//! - `faults` misbehaves, `front` is what stands before REDCap (firewall, gateway), `ban` counts requests.
+//! - `admin` has the administrator's commands. There is no other door: none of this is reachable over HTTP.
+
+mod admin;
+mod answers;
+mod ban;
+mod child;
+mod config;
+mod contents;
+mod counts;
+mod design;
+mod faults;
+mod front;
+mod pipe;
+mod post;
+mod refusal;
+mod rows;
+mod sample_tokens;
+mod samples;
+mod sheet;
+mod time;
+mod tokens;
+mod users;
+mod workers;
+mod world;
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub use child::Child;
+pub use config::Config;
+pub use pipe::{run, serve};
+pub use sample_tokens::{SAMPLES, Sample, sample_tokens};
+
+/// The path of the API on the sandbox's server, as most institutions have it.
+pub const API_PATH: &str = "/redcap/api/";

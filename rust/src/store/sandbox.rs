@@ -6,6 +6,7 @@ use super::raw::Raw;
 use super::{Answer, Pending, Reach, State, Store, Wanted};
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind};
+use crate::sandbox::SAMPLES;
 use crate::token::{Secret, TokenName};
 
 pub(super) const NAME: &str = "sandbox";
@@ -13,12 +14,7 @@ pub(super) const NAME: &str = "sandbox";
 /// The sample token of one of the sandbox's own token names: documented constants, fake by their look, good
 /// for nothing but a sandbox. No other name has one.
 pub(super) fn sample(name: &TokenName) -> Option<&'static str> {
-    match name.as_str() {
-        "REDCapSync_TEST" => Some("FA4EFA4EFA4EFA4EFA4EFA4E00000001"),
-        "REDCapSync_TEST_LONG" => Some("FA4EFA4EFA4EFA4EFA4EFA4E00000002"),
-        "REDCapSync_TEST_REPEAT" => Some("FA4EFA4EFA4EFA4EFA4EFA4E00000003"),
-        _ => None,
-    }
+    SAMPLES.iter().find(|sample| sample.token_name == name.as_str()).map(|sample| sample.token)
 }
 
 /// Opened only for the origin of a sandbox that this session started.

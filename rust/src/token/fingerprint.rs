@@ -3,6 +3,8 @@
 use ring::digest;
 use zeroize::Zeroizing;
 
+use crate::hex::hex;
+
 /// `kc1:` and 16 hexadecimal characters: the first 8 bytes of a domain-separated SHA-256 of the token in
 /// upper case. 64 bits tell tokens apart; they do not give a 128-bit token back.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -25,7 +27,7 @@ impl Fingerprint {
             *to = from.to_ascii_uppercase();
         }
         let hash = digest::digest(&digest::SHA256, &message);
-        let hex: String = hash.as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = hex(&hash.as_ref()[..8]);
         Self(format!("kc1:{hex}"))
     }
 

@@ -2,6 +2,8 @@
 // The room `token` as it stands in the crate: outside the crate its `Secret` cannot even be named.
 #[path = "../../src/error.rs"]
 mod error;
+#[path = "../../src/hex.rs"]
+mod hex;
 #[path = "../../src/token/mod.rs"]
 mod token;
 #[path = "../../src/value.rs"]

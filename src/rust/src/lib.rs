@@ -28,7 +28,7 @@ fn kc_start(op: Robj, args: Robj, session: Robj) -> Robj {
         let op = from_r::text(&op)?;
         let args = from_r::value(&args)?;
         let session = from_r::value(&session)?;
-        let task = keycap::border::start(&op, args, session)?;
+        let task = keycap::border::start(&op, args, &session)?;
         Ok(to_r::ok(&[], &Value::Whole(handles::keep(task).into())))
     })
 }

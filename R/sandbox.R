@@ -1,0 +1,240 @@
+# What this session has running: the addresses of its sandboxes, by process id.
+the <- new.env(parent = emptyenv())
+the$sandboxes <- list()
+
+#' A sandbox to try and test with
+#'
+#' @description
+#' The sandbox answers as REDCap's API does. **It is not REDCap**: it is a small server on this machine's loopback
+#' address with made-up projects, made-up records and sample tokens that are fake by name. It harms nothing:
+#' its sample tokens are known only for the address of a sandbox that this session started, your own tokens are
+#' never touched, and its projects are kept in a temporary registry and log.
+#'
+#' * `start_sandbox()` starts one in a child process, which ends with this R session or with `stop_sandbox()`.
+#' * `run_sandbox()` runs one in this process until it is interrupted, for other programs to use:
+#'   `Rscript -e 'keycap::run_sandbox(8080, keep = TRUE)'`.
+#'
+#' @param sandbox A sandbox from `start_sandbox()`.
+#' @param port The port to listen at; 0 takes any free one.
+#' @param keep Whether to go on when standard input is at its end. `FALSE` ties the sandbox to the process that
+#'   holds the other end.
+#'
+#' @returns `start_sandbox()` returns a list of class `keycap_sandbox` with `redcap_uri`, `pid` and `projects`, a
+#'   data frame of the sample projects. `stop_sandbox()` and `run_sandbox()` return `NULL`, invisibly.
+#' @seealso [sandbox_issue_token()] and its kin, to act as the administrator of a sandbox.
+#' @examples
+#' sandbox <- start_sandbox()
+#' sandbox
+#' stop_sandbox(sandbox)
+#' @export
+start_sandbox <- function() {
+  args <- list(program = file.path(R.home("bin"), "Rscript"), arguments = sandbox_arguments())
+  started <- core_call("sandbox_start", args, quote(start_sandbox()))
+  sandbox <- structure(
+    list(redcap_uri = started$redcap_uri, pid = started$pid, projects = started$projects),
+    class = "keycap_sandbox"
+  )
+  the$sandboxes[[as.character(sandbox$pid)]] <- sandbox$redcap_uri
+  say("This is not REDCap: it is the sandbox of keycap, with made-up data and fake tokens, on loopback only.")
+  sandbox
+}
+
+#' @rdname start_sandbox
+#' @export
+stop_sandbox <- function(sandbox) {
+  call <- quote(stop_sandbox())
+  pid <- check_sandbox(sandbox, call)
+  core_call("sandbox_stop", list(pid = pid), call)
+  the$sandboxes[[as.character(pid)]] <- NULL
+  invisible(NULL)
+}
+
+#' @rdname start_sandbox
+#' @export
+run_sandbox <- function(port = 0, keep = interactive()) {
+  call <- quote(run_sandbox())
+  args <- list(port = check_whole(port, "port", call), keep = check_flag(keep, "keep", call))
+  core_call("sandbox_run", args, call)
+  invisible(NULL)
+}
+
+#' Act as the administrator of a sandbox
+#'
+#' @description
+#' What an administrator or a user does in REDCap's web pages, for demonstrations and tests: issue, regenerate
+#' and revoke tokens, suspend a user, and make the server misbehave. None of these functions shows or returns a
+#' token.
+#'
+#' * `sandbox_issue_token()` gives a user a token in a project where the user has none.
+#' * `sandbox_regenerate_token()` gives a new one in place of the old one, which is dead at once: there is no time
+#'   in which both work.
+#' * `sandbox_revoke_token()` deletes it.
+#' * `sandbox_suspend_user()` suspends a user in all projects, or ends the suspension.
+#' * `sandbox_set_fault()` makes calls fail in one way, until `sandbox_clear_faults()`.
+#'
+#' The sandbox's users are `admin` (to whom the sample tokens belong), `exporter`, `importer`, `deidentified` and
+#' `site_north`.
+#'
+#' @section Faults:
+#' Among the kinds are `"latency"` (with `ms`), `"html"` (a page of a login or a firewall, with `status`),
+#' `"redirect"` (with `status` and `location`), `"ban"`, `"out_of_memory"`, `"database"`, `"truncated"`,
+#' `"reset_after_body"` and `"echo"` (the server sends the token back, with `place`: `"error"`, `"header"`,
+#' `"reason"` or `"data"`).
+#'
+#' @param sandbox A sandbox from [start_sandbox()].
+#' @param short_name The short name of one of its projects: see `sandbox$projects`.
+#' @param user The name of one of its users.
+#' @param to The new file that the new token is written to, readable by you alone.
+#' @param suspended `FALSE` ends the suspension.
+#' @param kind The kind of fault.
+#' @param ... Its details, by name.
+#' @param content Only requests for this content fail, such as `"project"`.
+#' @param times The number of requests that fail; all if `NULL`.
+#'
+#' @returns The sandbox, invisibly.
+#' @examples
+#' sandbox <- start_sandbox()
+#'
+#' # A token of our own. It is good for this sandbox and for nothing else.
+#' file <- tempfile()
+#' sandbox_issue_token(sandbox, "TEST", "exporter", to = file)
+#' Sys.setenv(MY_SANDBOX_TOKEN = readLines(file))
+#' project <- setup_project("TEST", redcap_uri = sandbox$redcap_uri, token_name = "MY_SANDBOX_TOKEN")
+#' isTRUE(test_project_token(project))
+#'
+#' sandbox_suspend_user(sandbox, "exporter")
+#' isTRUE(suppressWarnings(test_project_token(project)))
+#' sandbox_suspend_user(sandbox, "exporter", suspended = FALSE)
+#'
+#' sandbox_set_fault(sandbox, "html", status = 200)
+#' tryCatch(test_project_token(project), keycap_error_not_redcap = conditionMessage)
+#' sandbox_clear_faults(sandbox)
+#'
+#' sandbox_revoke_token(sandbox, "TEST", "exporter")
+#' isTRUE(suppressWarnings(test_project_token(project)))
+#'
+#' stop_sandbox(sandbox)
+#' Sys.unsetenv("MY_SANDBOX_TOKEN")
+#' unlink(file)
+#' @export
+sandbox_issue_token <- function(sandbox, short_name, user, to) {
+  call <- quote(sandbox_issue_token())
+  if (missing(to)) {
+    abort_missing("to", call)
+  }
+  sandbox_tokens("issue", sandbox, short_name, user, to, call)
+}
+
+#' @rdname sandbox_issue_token
+#' @export
+sandbox_regenerate_token <- function(sandbox, short_name, user = "admin", to = NULL) {
+  sandbox_tokens("regenerate", sandbox, short_name, user, to, quote(sandbox_regenerate_token()))
+}
+
+#' @rdname sandbox_issue_token
+#' @export
+sandbox_revoke_token <- function(sandbox, short_name, user = "admin") {
+  sandbox_tokens("revoke", sandbox, short_name, user, NULL, quote(sandbox_revoke_token()))
+}
+
+#' @rdname sandbox_issue_token
+#' @export
+sandbox_suspend_user <- function(sandbox, user, suspended = TRUE) {
+  call <- quote(sandbox_suspend_user())
+  if (missing(user)) {
+    abort_missing("user", call)
+  }
+  user <- check_string(user, "user", call)
+  suspended <- check_flag(suspended, "suspended", call)
+  sandbox_command(sandbox, list(do = if (suspended) "suspend" else "unsuspend", user = user), call)
+}
+
+#' @rdname sandbox_issue_token
+#' @export
+sandbox_set_fault <- function(sandbox, kind, ..., content = NULL, times = NULL) {
+  call <- quote(sandbox_set_fault())
+  if (missing(kind)) {
+    abort_missing("kind", call)
+  }
+  command <- list(
+    do = "fault",
+    fault = c(list(kind = check_string(kind, "kind", call)), list(...)),
+    content = check_string(content, "content", call, null = TRUE),
+    times = if (!is.null(times)) check_whole(times, "times", call)
+  )
+  sandbox_command(sandbox, command, call)
+}
+
+#' @rdname sandbox_issue_token
+#' @export
+sandbox_clear_faults <- function(sandbox) {
+  sandbox_command(sandbox, list(do = "clear"), quote(sandbox_clear_faults()))
+}
+
+sandbox_tokens <- function(do, sandbox, short_name, user, to, call) {
+  if (missing(short_name)) {
+    abort_missing("short_name", call)
+  }
+  if (missing(user)) {
+    abort_missing("user", call)
+  }
+  command <- list(
+    do = do,
+    project = check_string(short_name, "short_name", call),
+    user = check_string(user, "user", call),
+    to = absolute_path(check_string(to, "to", call, null = TRUE))
+  )
+  sandbox_command(sandbox, command, call)
+}
+
+sandbox_command <- function(sandbox, command, call) {
+  core_call("sandbox_command", list(pid = check_sandbox(sandbox, call), command = command), call)
+  invisible(sandbox)
+}
+
+check_sandbox <- function(sandbox, call) {
+  if (missing(sandbox)) {
+    abort_missing("sandbox", call)
+  }
+  if (!inherits(sandbox, "keycap_sandbox") || !is.list(sandbox)) {
+    message <- sprintf("`sandbox` must be a sandbox from `start_sandbox()`, not %s", describe(sandbox))
+    abort_argument(message, "sandbox", call)
+  }
+  check_whole(unclass(sandbox)$pid, "sandbox$pid", call)
+}
+
+# The child finds this very package: the library paths are set in its first expression. Single quotes, and
+# slashes instead of backslashes, go through every command line.
+sandbox_arguments <- function() {
+  here <- dirname(getNamespaceInfo("keycap", "path"))
+  paths <- encodeString(normalizePath(unique(c(here, .libPaths())), winslash = "/"), quote = "'")
+  paths <- sprintf(".libPaths(c(%s))", paste(paths, collapse = ", "))
+  c("--vanilla", "-e", paths, "-e", "keycap::run_sandbox()")
+}
+
+# When the session ends or the package is unloaded.
+stop_all_sandboxes <- function() {
+  for (pid in names(the$sandboxes)) {
+    try(core_call("sandbox_stop", list(pid = as.integer(pid)), quote(stop_sandbox())), silent = TRUE)
+    the$sandboxes[[pid]] <- NULL
+  }
+}
+
+#' @export
+format.keycap_sandbox <- function(x, ...) {
+  state <- if (as.character(x$pid) %in% names(the$sandboxes)) "" else " (stopped)"
+  projects <- x$projects
+  lines <- sprintf("  %s  %s", format(projects$short_name), projects$title)
+  c(
+    paste0("<keycap sandbox> This is not REDCap: made-up projects, fake tokens", state),
+    paste("  address:", x$redcap_uri),
+    "  projects:",
+    paste0("  ", lines)
+  )
+}
+
+#' @export
+print.keycap_sandbox <- function(x, ...) {
+  cat(one_line(format(x)), sep = "\n")
+  invisible(x)
+}

@@ -1,0 +1,149 @@
+//! Operations on sandboxes: starting one as a child process, its administrator's commands, ending it, and
+//! being one.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde_json::{Map, Value as Json};
+
+use super::arguments::Arguments;
+use crate::error::{Error, Kind, Result};
+use crate::net::io::{self, Task};
+use crate::sandbox::{self, Child, Config};
+use crate::value::{Column, Table, Value};
+
+/// The sandboxes that this process started, by process id. Only ever locked for a moment; a [`Child`] itself
+/// minds forks.
+static CHILDREN: Mutex<Option<HashMap<i64, Child>>> = Mutex::new(None);
+
+fn children() -> MutexGuard<'static, Option<HashMap<i64, Child>>> {
+    CHILDREN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn take(pid: i64) -> Result<Child> {
+    children().as_mut().and_then(|children| children.remove(&pid)).ok_or_else(|| {
+        Error::new(Kind::Sandbox, format!("no sandbox with process id {pid} was started by this session"))
+            .hint("start one with `start_sandbox()`; a sandbox is administered by the session that started it")
+    })
+}
+
+fn keep(pid: i64, child: Child) {
+    children().get_or_insert_default().insert(pid, child);
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|_| Err(Error::new(Kind::Internal, "internal error in blocking work")))
+}
+
+/// `sandbox_start`: `program`, `arguments`: the command that becomes a sandbox. Answers `redcap_uri`, `pid`
+/// and the table `projects`.
+pub(super) fn start(arguments: &Arguments) -> Result<Task> {
+    let program = arguments.text("program")?;
+    let args = arguments.texts("arguments")?;
+    io::start(move |_| async move {
+        // If the person gives up waiting, the child comes back here to nobody, is dropped, and ends.
+        let child = blocking(move || Child::start(program, args)).await?;
+        let pid = child.process_id().map(i64::from).ok_or_else(|| {
+            Error::new(Kind::Sandbox, "the sandbox ended as soon as it had started").hint("start it again")
+        })?;
+        let value = Value::list([
+            ("redcap_uri", child.redcap_uri().into()),
+            ("pid", pid.into()),
+            ("projects", projects(child.projects())),
+        ]);
+        keep(pid, child);
+        Ok(value)
+    })
+}
+
+fn projects(projects: &[Json]) -> Value {
+    let column = |name: &str| {
+        let texts = projects.iter().map(|project| match project.get(name) {
+            Some(Json::String(text)) => Some(text.clone()),
+            Some(Json::Number(number)) => Some(number.to_string()),
+            _ => None,
+        });
+        (name.to_owned(), Column::text(texts))
+    };
+    let names = ["short_name", "title", "token_name", "project_id", "kind"];
+    Value::Table(Table { columns: names.iter().map(|name| column(name)).collect() })
+}
+
+/// `sandbox_command`: `pid`, `command` (a named list, such as `do = "revoke"`). Answers what the sandbox says.
+pub(super) fn command(arguments: &Arguments) -> Result<Task> {
+    let pid = arguments.whole("pid")?;
+    let command = to_json(arguments.value("command").unwrap_or(&Value::Nothing));
+    io::start(move |_| async move {
+        let answer = blocking(move || {
+            let mut child = take(pid)?;
+            let answer = child.command(command);
+            keep(pid, child);
+            answer
+        });
+        answer.await.map(|answer| from_json(&answer))
+    })
+}
+
+/// `sandbox_stop`: `pid`. A sandbox that has ended by itself is stopped too.
+pub(super) fn stop(arguments: &Arguments) -> Result<Task> {
+    let pid = arguments.whole("pid")?;
+    io::start(move |_| async move {
+        blocking(move || {
+            if let Ok(mut child) = take(pid) {
+                child.end();
+            }
+            Ok(Value::Nothing)
+        })
+        .await
+    })
+}
+
+/// `sandbox_run`: `port` (0 for any), `keep` (goes on when standard input is at its end). This process is the
+/// sandbox, until the operation is cancelled or its input closes.
+pub(super) fn run(arguments: &Arguments) -> Result<Task> {
+    let port = arguments.whole("port")?;
+    let port = u16::try_from(port)
+        .map_err(|_| Error::new(Kind::Argument, "`port` is a whole number from 0 (any free port) to 65535"))?;
+    let config = Config { port, end_with_input: !arguments.flag("keep")?, ..Config::default() };
+    io::start(move |_| async move {
+        // Held by this future: when the operation is cancelled it is dropped, and that is the word to stop.
+        let (_running, stopped) = tokio::sync::oneshot::channel::<()>();
+        let stop = async move {
+            let _ = stopped.await;
+        };
+        blocking(move || sandbox::run(config, std::io::stdin(), std::io::stdout(), stop)).await?;
+        Ok(Value::Nothing)
+    })
+}
+
+fn to_json(value: &Value) -> Json {
+    match value {
+        Value::Nothing | Value::Table(_) => Json::Null,
+        Value::Text(text) => Json::String(text.clone()),
+        Value::Whole(number) => Json::from(*number),
+        Value::Real(number) if number.fract() == 0.0 && number.abs() < 9e15 => Json::from(*number as i64),
+        Value::Real(number) => Json::from(*number),
+        Value::Flag(flag) => Json::Bool(*flag),
+        Value::List(items) if !items.is_empty() && items.iter().all(|(name, _)| name.is_empty()) => {
+            Json::Array(items.iter().map(|(_, item)| to_json(item)).collect())
+        }
+        Value::List(items) => {
+            Json::Object(items.iter().map(|(name, item)| (name.clone(), to_json(item))).collect::<Map<_, _>>())
+        }
+    }
+}
+
+fn from_json(json: &Json) -> Value {
+    match json {
+        Json::Null => Value::Nothing,
+        Json::Bool(flag) => Value::Flag(*flag),
+        Json::Number(number) => {
+            number.as_i64().map_or_else(|| Value::Real(number.as_f64().unwrap_or(f64::NAN)), Value::Whole)
+        }
+        Json::String(text) => Value::Text(text.clone()),
+        Json::Array(items) => Value::List(items.iter().map(|item| (String::new(), from_json(item))).collect()),
+        Json::Object(items) => Value::List(items.iter().map(|(name, item)| (name.clone(), from_json(item))).collect()),
+    }
+}

@@ -1,0 +1,254 @@
+//! The administrator's commands: JSON in, JSON out, one line each. No token ever goes out here.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::faults::Fault;
+use super::world::World;
+
+/// What an administrator can ask for: `{"do":"issue","project":"TEST","user":"exporter","to":"/path"}`.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+enum Command {
+    /// Lists the projects.
+    Projects,
+    /// Lists the users and their tokens' projects.
+    Users,
+    /// Gives a user a token in a project where there is none yet; writes it to a new file.
+    Issue { project: String, user: String, to: Option<PathBuf> },
+    /// Gives a user a new token; the old one is dead at once.
+    Regenerate { project: String, user: String, to: Option<PathBuf> },
+    /// Takes a user's token away.
+    Revoke { project: String, user: String },
+    /// Suspends a user: all tokens are refused.
+    Suspend { user: String },
+    /// Lets a suspended user back in.
+    Unsuspend { user: String },
+    /// Makes a value from a file a user's token; the one before is dead.
+    Adopt { project: String, user: String, from: PathBuf },
+    /// Misbehaves, for a number of requests or until cleared, for all contents or for one.
+    Fault { fault: Fault, content: Option<String>, times: Option<u32> },
+    /// Behaves again: no faults, no bans.
+    Clear,
+    /// Says what requests came in; optionally counts from 0 again.
+    Count {
+        #[serde(default)]
+        reset: bool,
+    },
+    /// Puts everything back as it was at the start.
+    Reset,
+    /// Ends the sandbox.
+    Stop,
+}
+
+/// The names of the commands, for whoever mistypes one.
+const COMMANDS: &str = "`projects`, `users`, `issue`, `regenerate`, `revoke`, `suspend`, `unsuspend`, `adopt`, \
+    `fault`, `clear`, `count`, `reset`, `stop`";
+
+/// The answer to a command, and whether the sandbox is to end.
+pub(super) struct Obeyed {
+    pub(super) answer: Value,
+    pub(super) stop: bool,
+}
+
+/// Obeys one line.
+pub(super) fn obey(world: &mut World, line: &str) -> Obeyed {
+    let parsed: Result<Value, _> = serde_json::from_str(line);
+    let id = parsed.as_ref().ok().and_then(|value| value.get("id").cloned());
+    let command = parsed.and_then(serde_json::from_value::<Command>);
+    let stop = matches!(command, Ok(Command::Stop));
+    let outcome = match command {
+        Ok(command) => apply(world, command),
+        Err(error) => Err(complaint(&error)),
+    };
+    let mut answer = match outcome {
+        Ok(Value::Object(mut facts)) => {
+            facts.insert("ok".to_owned(), true.into());
+            facts
+        }
+        Ok(_) => serde_json::Map::from_iter([("ok".to_owned(), true.into())]),
+        Err(message) => {
+            serde_json::Map::from_iter([("ok".to_owned(), false.into()), ("error".to_owned(), message.into())])
+        }
+    };
+    if let Some(id) = id {
+        answer.insert("id".to_owned(), id);
+    }
+    Obeyed { answer: answer.into(), stop }
+}
+
+/// What is wrong with a line. The parser's own words repeat parts of the line, so only those that name a
+/// missing field, which are ours, are passed on.
+fn complaint(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    if text.starts_with("missing field") && !text.contains("`do`") {
+        return text;
+    }
+    format!("not understood: a command is one line of JSON with `do` and its fields; there are {COMMANDS}")
+}
+
+fn apply(world: &mut World, command: Command) -> Result<Value, String> {
+    match command {
+        Command::Projects => Ok(json!({ "projects": projects(world) })),
+        Command::Users => Ok(json!({ "users": users(world) })),
+        Command::Issue { project, user, to } => {
+            known(world, &project, &user)?;
+            if world.tokens.has(&project, &user) {
+                return Err(format!("`{user}` has a token in `{project}` already: `regenerate` replaces it"));
+            }
+            new_token(world, &project, &user, to.as_deref(), "Create API token")
+        }
+        Command::Regenerate { project, user, to } => {
+            known(world, &project, &user)?;
+            if !world.tokens.has(&project, &user) {
+                return Err(format!("`{user}` has no token in `{project}`: `issue` makes one"));
+            }
+            new_token(world, &project, &user, to.as_deref(), "User regenerate own API token")
+        }
+        Command::Revoke { project, user } => {
+            known(world, &project, &user)?;
+            if !world.tokens.remove(&project, &user) {
+                return Err(format!("`{user}` has no token in `{project}`"));
+            }
+            note(world, &project, &user, "User delete own API token");
+            Ok(Value::Null)
+        }
+        Command::Suspend { user } => suspend(world, &user, true),
+        Command::Unsuspend { user } => suspend(world, &user, false),
+        Command::Adopt { project, user, from } => {
+            known(world, &project, &user)?;
+            let token = read_token(&from)?;
+            world.tokens.set(&project, &user, token);
+            note(world, &project, &user, "Create API token");
+            Ok(Value::Null)
+        }
+        Command::Fault { fault, content, times } => {
+            if let Some(objection) = fault.objection() {
+                return Err(objection.to_owned());
+            }
+            if fault == Fault::ResetBeforeBody && content.is_some() {
+                return Err("a reset before the body cannot know the content".to_owned());
+            }
+            if times == Some(0) {
+                return Err("`times` is 1 at least; without it the fault stays until cleared".to_owned());
+            }
+            world.faults.add(fault, content, times);
+            Ok(Value::Null)
+        }
+        Command::Clear => {
+            world.faults.clear();
+            world.ban.lift();
+            Ok(Value::Null)
+        }
+        Command::Count { reset } => {
+            let counts = world.counts.to_json();
+            if reset {
+                world.counts = super::counts::Counts::default();
+            }
+            Ok(counts)
+        }
+        Command::Reset => {
+            *world = World::new(world.config.clone());
+            Ok(Value::Null)
+        }
+        Command::Stop => Ok(Value::Null),
+    }
+}
+
+/// The projects as the ready line and the list of projects have them. Without tokens.
+pub(super) fn projects(world: &World) -> Vec<Value> {
+    let projects = world.projects.iter().map(|project| {
+        let sample = &project.sample;
+        json!({
+            "short_name": sample.short_name,
+            "title": sample.title,
+            "token_name": sample.token_name,
+            "project_id": sample.project_id,
+            "kind": sample.kind,
+        })
+    });
+    projects.collect()
+}
+
+fn users(world: &World) -> Vec<Value> {
+    let users = world.users.iter().map(|user| {
+        let projects = world.projects.iter().map(|project| project.sample.short_name);
+        let holds: Vec<_> = projects.filter(|project| world.tokens.has(project, user.name)).collect();
+        json!({
+            "user": user.name,
+            "group": user.group,
+            "suspended": user.suspended,
+            "api_export": user.may("api_export"),
+            "api_import": user.may("api_import"),
+            "has_token_in": holds,
+        })
+    });
+    users.collect()
+}
+
+fn known(world: &World, project: &str, user: &str) -> Result<(), String> {
+    if world.project(project).is_none() {
+        return Err("there is no such project: `projects` lists them".to_owned());
+    }
+    if world.user(user).is_none() {
+        return Err("there is no such user: `users` lists them".to_owned());
+    }
+    Ok(())
+}
+
+fn suspend(world: &mut World, name: &str, suspended: bool) -> Result<Value, String> {
+    let user = world.users.iter_mut().find(|user| user.name == name);
+    user.ok_or("there is no such user: `users` lists them")?.suspended = suspended;
+    Ok(Value::Null)
+}
+
+fn note(world: &mut World, project: &str, user: &str, details: &str) {
+    if let Some(project) = world.project_mut(project) {
+        project.note(user, "Manage/Design", details);
+    }
+}
+
+/// Makes a token, writes it to its file (if it cannot be written, nothing has changed) and sets it.
+fn new_token(world: &mut World, project: &str, user: &str, to: Option<&Path>, details: &str) -> Result<Value, String> {
+    let token = random_token()?;
+    if let Some(path) = to {
+        write_token(path, &token).map_err(|error| format!("the file for the token cannot be made: {error}"))?;
+    }
+    world.tokens.set(project, user, token);
+    note(world, project, user, details);
+    Ok(Value::Null)
+}
+
+fn random_token() -> Result<String, String> {
+    use ring::rand::SecureRandom;
+    let mut bytes = [0; 16];
+    let filled = ring::rand::SystemRandom::new().fill(&mut bytes);
+    filled.map_err(|_| "the system gives no random bytes".to_owned())?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02X}")).collect())
+}
+
+/// A new file that only its owner can read. An existing one, or a link, is never written to.
+fn write_token(path: &Path, token: &str) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    writeln!(file, "{token}")?;
+    file.sync_data()
+}
+
+/// A token from a file, without its trailing line break: 20 to 512 printable characters without blanks, so
+/// that the forms of institutions with their own can be tried as well.
+fn read_token(path: &Path) -> Result<String, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("the file cannot be read: {error}"))?;
+    let token = text.strip_suffix('\n').unwrap_or(&text);
+    let token = token.strip_suffix('\r').unwrap_or(token);
+    if !(20..=512).contains(&token.len()) || !token.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err("the file holds no token: it is one line of 20 to 512 printable characters".to_owned());
+    }
+    Ok(token.to_owned())
+}
