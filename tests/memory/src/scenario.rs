@@ -101,6 +101,8 @@ pub const HAPPENINGS: &[Happening] = &[
     Happening { ways: &[Way::Untrusted], ..test("bad certificate", "answer", End::Answer, "error certificate") },
     test("server error", "broken", End::Answer, "error server"),
     test("token in an error text", "echo-error", End::Answer, "error redcap"),
+    test("token in a long error text", "echo-long", End::Answer, "error redcap"),
+    test("token in a cookie", "echo-cookie", End::Answer, "TRUE"),
     test("token in data", "echo-data", End::Answer, "error token_echo"),
     test("token in a redirect", "echo-header", End::Answer, "error redirect"),
     test("Ctrl-C", "answer", End::Interrupt, "interrupt"),

@@ -171,8 +171,16 @@ fn converse(stream: impl Stream, gate: &Gate) -> io::Result<()> {
             "refused" => said(403, "", "{\"error\":\"You do not have permissions to use the API\"}"),
             "redirect" => said(307, "Location: https://elsewhere.invalid/redcap/api/\r\n", ""),
             "broken" => said(500, "", "<html>broken</html>"),
-            // Three ways in which a server can throw the token back.
+            // Ways in which a server can throw the token back.
             "echo-error" => said(400, "", &format!("{{\"error\":\"bad: {}\"}}", field(&request.body, "token"))),
+            "echo-long" => {
+                let (blanks, token) = (" ".repeat(600_000), field(&request.body, "token"));
+                said(400, "", &format!("{{\"error\":\"bad:{blanks}{token}{blanks}\"}}"))
+            }
+            "echo-cookie" => {
+                let cookie = format!("Set-Cookie: token={}\r\n", field(&request.body, "token"));
+                answer(&request.body).replacen("\r\n", &format!("\r\n{cookie}"), 1)
+            }
             "echo-data" if field(&request.body, "content") == "version" => answer(&request.body),
             "echo-data" => {
                 said(200, "", &format!("[{{\"project_id\":7,\"title\":\"{}\"}}]", field(&request.body, "token")))
