@@ -5,7 +5,7 @@ SHELL = /bin/sh
 export KEYCAP_TARGET_DIR := $(CURDIR)/build/rust
 export KEYCAP_LIBRARY := $(CURDIR)/build/library
 
-.PHONY: help demo test docs dist dist-check install setup locks clean
+.PHONY: help demo test docs dist dist-check platforms install setup locks authors clean
 
 help:
 	@echo 'make demo        the road from a token name to a tested token, against the sandbox'
@@ -13,7 +13,8 @@ help:
 	@echo 'make docs        man/ and NAMESPACE from the comments in R/'
 	@echo 'make dist        the source tarball with vendored crates, in build/dist/'
 	@echo 'make dist-check  checks that tarball without a network'
-	@echo 'make locks       brings src/rust/Cargo.lock in line with rust/Cargo.lock'
+	@echo 'make platforms   compiles that tarball for Windows, macOS and Linux on ARM'
+	@echo 'make locks       brings src/rust/Cargo.lock and inst/AUTHORS in line with rust/Cargo.lock'
 	@echo 'make clean       removes what was built'
 
 demo: install
@@ -39,11 +40,18 @@ dist:
 dist-check: dist
 	@sh tools/dist-check.sh
 
+platforms: dist
+	@sh tools/platforms.sh
+
 setup:
 	@sh tools/setup.sh test
 
 locks:
 	@sh tools/locks.sh --update
+	@sh tools/authors.sh
+
+authors:
+	@sh tools/authors.sh
 
 clean:
 	sh cleanup

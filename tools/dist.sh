@@ -6,6 +6,7 @@ root=$PWD
 dist=$root/build/dist
 limit=10485760   # CRAN's wish, in bytes
 
+sh tools/authors.sh
 sh tools/locks.sh
 sh tools/stage.sh "$dist/keycap"
 (cd "$dist/keycap" && sh ./cleanup)
@@ -14,8 +15,7 @@ echo "keycap: vendoring the crates"
 sh tools/with-r.sh cargo vendor --locked --versioned-dirs --quiet \
   --manifest-path "$dist/keycap/src/rust/Cargo.toml" "$dist/vendor" >/dev/null
 sh tools/with-r.sh python3 tools/vendor.py "$dist/keycap/src/rust/Cargo.toml" "$dist/vendor" \
-  "$dist/keycap/src/rust/vendor.tar.xz" "$dist/keycap/inst/AUTHORS"
-cmp -s "$dist/keycap/inst/AUTHORS" inst/AUTHORS || cp "$dist/keycap/inst/AUTHORS" inst/AUTHORS
+  "$dist/keycap/src/rust/vendor.tar.xz"
 rm -f "$dist"/keycap_*.tar.gz
 (cd "$dist" && sh "$root/tools/with-r.sh" R CMD build keycap)
 tarball=$(ls "$dist"/keycap_*.tar.gz)

@@ -28,4 +28,16 @@ if [ -n "$drift" ]; then
   echo "$drift"
   exit 1
 fi
+
+# inst/AUTHORS goes out with every binary: it names what this platform compiles, and nothing that is not locked.
+sh src/rust/copy-core.sh
+sed -n 's/^\([^ ]* [^ ]*\) (.*/\1/p' inst/AUTHORS | sort > build/log/authors
+sh tools/with-r.sh cargo tree --quiet --locked --manifest-path src/rust/Cargo.toml --edges normal,build --prefix none \
+  --format '{p}' | awk '$1 !~ /^keycapr?$/ { sub(/^v/, "", $2); print $1, $2 }' | sort -u > build/log/compiled
+stale=$(comm -23 build/log/authors build/log/glue.lock; comm -13 build/log/authors build/log/compiled)
+if [ -n "$stale" ]; then
+  echo "inst/AUTHORS is not up to date (make authors writes it anew) about:"
+  echo "$stale"
+  exit 1
+fi
 echo "$(wc -l < build/log/glue.lock) crates in the package, all of the core's versions"

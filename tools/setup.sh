@@ -29,12 +29,12 @@ if [ "$(uname -s)" = Linux ] && ! { has pkg-config && pkg-config --exists dbus-1
   need "the headers of libdbus" libdbus-1-dev
 fi
 has curl || need "curl" curl ca-certificates
-has pandoc || need "pandoc (https://pandoc.org)" pandoc
 
 wanted="cli rlang"
 case $purpose in
   test | dist)
     wanted="$wanted callr future keyring knitr rmarkdown testthat withr"
+    has pandoc || need "pandoc (https://pandoc.org)" pandoc
     has python3 && python3 -c 'import ensurepip' 2>/dev/null || need "Python 3 with venv" python3-venv
     has xz || need "xz" xz-utils
     has checkbashisms || need "checkbashisms (R CMD check asks for it)" devscripts
@@ -58,25 +58,21 @@ missing_r() {
 }
 r_packages=$(missing_r)
 
-if [ -n "$apt_packages$r_packages" ] && has apt-get; then
+# Installs by apt, and then looks again at what is missing.
+if [ -n "$apt_packages$r_packages" ] && has apt-get && [ -z "${KEYCAP_SETUP_AGAIN:-}" ]; then
   for package in $r_packages; do apt_packages="$apt_packages r-cran-$package"; done
   as_root=""
   if [ "$(id -u)" -ne 0 ]; then as_root=sudo; fi
   if [ -z "$as_root" ] || has sudo; then
     say "installing by apt:$apt_packages"
-    $as_root apt-get update -qq
+    mkdir -p build/log
+    apt() { $as_root env DEBIAN_FRONTEND=noninteractive apt-get -y -qq --no-install-recommends "$@" >> build/log/apt.log 2>&1; }
+    apt update || true
     # One by one where the whole list fails: a package that this release lacks must not stop the others.
     # shellcheck disable=SC2086
-    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $apt_packages >/dev/null ||
-      for package in $apt_packages; do
-        $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$package" >/dev/null || true
-      done
-    exec_again=yes
+    apt install $apt_packages || for package in $apt_packages; do apt install "$package" || true; done
+    KEYCAP_SETUP_AGAIN=1 exec sh "$0" "$purpose"
   fi
-fi
-
-if [ -n "${exec_again:-}" ] && [ -z "${KEYCAP_SETUP_AGAIN:-}" ]; then
-  KEYCAP_SETUP_AGAIN=1 exec sh "$0" "$purpose"
 fi
 
 if [ -n "$named" ]; then
@@ -111,7 +107,7 @@ if ! rust_is_good; then
     'Darwin x86_64') host=x86_64-apple-darwin ;;
     *) say "Rust $rustc_needed or newer is missing; get it from https://rustup.rs" >&2; exit 1 ;;
   esac
-  say "Rust $rustc_needed or newer was not found: installing it into build/toolchain (nothing outside this folder)"
+  say "Rust $rustc_needed or newer was not found: installing $(cat tools/rust-version) into build/toolchain (nothing outside this folder)"
   CARGO_HOME=$PWD/build/toolchain/cargo
   RUSTUP_HOME=$PWD/build/toolchain/rustup
   export CARGO_HOME RUSTUP_HOME
@@ -119,7 +115,7 @@ if ! rust_is_good; then
   curl --proto '=https' --tlsv1.2 -fsSL "https://static.rust-lang.org/rustup/dist/$host/rustup-init" \
     -o build/toolchain/rustup-init && chmod +x build/toolchain/rustup-init &&
     build/toolchain/rustup-init -y -q --no-modify-path --profile minimal --component clippy,rustfmt \
-      > build/toolchain/log 2>&1 || {
+      --default-toolchain "$(cat tools/rust-version)" > build/toolchain/log 2>&1 || {
     tail -n 5 build/toolchain/log 2>/dev/null >&2
     say "that failed; get Rust from https://rustup.rs" >&2
     exit 1

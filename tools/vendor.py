@@ -1,10 +1,10 @@
 """Makes the archive of vendored crates small, reproducible and complete for the platforms that keycap ships for.
 
-usage: vendor.py MANIFEST VENDOR ARCHIVE AUTHORS
+usage: vendor.py MANIFEST VENDOR ARCHIVE
 
 MANIFEST is the glue's Cargo.toml, VENDOR what `cargo vendor --versioned-dirs` made of it. A crate that none of the
 platforms compiles keeps its manifest only, since cargo reads every manifest that Cargo.lock names; of the others,
-what no build reads is dropped. Then the checksums are written anew, the archive is packed and AUTHORS is written.
+what no build reads is dropped. Then the checksums are written anew and the archive is packed.
 """
 
 import hashlib
@@ -120,22 +120,7 @@ def pack(vendor, archive):
                 tar.add(path, "vendor/" + path.relative_to(vendor).as_posix(), recursive=False, filter=clean)
 
 
-def authors(vendor, crates):
-    lines = [
-        "keycap contains these Rust crates, compiled, each under its own licence:",
-        "",
-    ]
-    for crate in sorted(vendor.iterdir()):
-        if crate.name in crates:
-            package = tomllib.loads((crate / "Cargo.toml").read_text())["package"]
-            names = [re.sub(r"\s*<[^>]*>", "", author) for author in package.get("authors", [])]
-            by = ", ".join(names) or f"the authors of {package.get('repository', package['name'])}"
-            licence = package.get("license") or f"see {package.get('license-file')} in its sources"
-            lines.append(f"{package['name']} {package['version']} ({licence}): {by}")
-    return "\n".join(lines) + "\n"
-
-
-def main(manifest, vendor, archive, authors_file):
+def main(manifest, vendor, archive):
     vendor = pathlib.Path(vendor)
     crates = compiled(manifest)
     vendored = {crate.name for crate in vendor.iterdir()}
@@ -149,7 +134,6 @@ def main(manifest, vendor, archive, authors_file):
         else:
             reduce_to_manifest(crate)
         rewrite_checksums(crate)
-    pathlib.Path(authors_file).write_text(authors(vendor, crates))
     pack(vendor, archive)
     print(f"{len(crates.keys() & vendored)} crates, {len(vendored - crates.keys())} as manifests only")
 

@@ -99,7 +99,7 @@ is_keycap <- function(fun) {
 # `keyring`). Returns one row for each step: the function, what it was about, the classes of the conditions, and the
 # parts of a canary that were found, with their places.
 canary_walk <- function(store) {
-  world <- local_world()
+  world <- local_world(keyring = store == "keyring")
   withr::local_options(keycap.quiet = FALSE, keycap.stores = store)
   steps <- list()
   tokens <- character()

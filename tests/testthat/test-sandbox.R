@@ -92,7 +92,7 @@ test_that("sample tokens are known for a sandbox of this session and for nothing
   withr::local_options(keycap.stores = "env")
   server <- local_server()
   project <- local_project(server$uri, "TEST")
-  answer <- expect_warning(test_project_token(project), class = "keycap_warning_token")
+  answer <- warned(test_project_token(project))
   expect_identical(attr(answer, "reason"), "token_missing")
   expect_identical(server$connections(), 0L)
 })

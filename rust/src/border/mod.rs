@@ -38,7 +38,7 @@ pub fn start(op: &str, args: Value, session: &Value) -> Result<Task> {
         "test_token" => tokens::test(&arguments, &session),
         "sandbox_start" => sandboxes::start(&arguments),
         "sandbox_command" => sandboxes::command(&arguments),
-        "sandbox_stop" => sandboxes::stop(&arguments),
+        "sandbox_stop" => sandboxes::stop(&arguments, &session),
         "sandbox_run" => sandboxes::run(&arguments),
         "info" => info(&session),
         _ => Err(Error::new(Kind::Internal, format!("there is no operation `{op}`"))),

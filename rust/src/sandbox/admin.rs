@@ -227,7 +227,7 @@ fn random_token() -> Result<String, String> {
     let mut bytes = [0; 16];
     let filled = ring::rand::SystemRandom::new().fill(&mut bytes);
     filled.map_err(|_| "the system gives no random bytes".to_owned())?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02X}")).collect())
+    Ok(format!("{:032X}", u128::from_be_bytes(bytes)))
 }
 
 /// A new file that only its owner can read. An existing one, or a link, is never written to.

@@ -48,8 +48,6 @@ impl Child {
     /// ready line. Lines before it are skipped. The child gets a process group of its own, so that Ctrl-C in
     /// the terminal does not reach it, and no environment variable that holds a token.
     ///
-    /// To be called on the thread that may read the environment (in R, its own).
-    ///
     /// # Errors
     /// `sandbox`: the program cannot be started, ends early or is not ready within 30 seconds; the hints have
     /// its last words.
@@ -57,11 +55,35 @@ impl Child {
         Self::start_within(READY_TIME, program.as_ref(), args)
     }
 
+    /// The first half of [`Child::start`]: the process runs, nobody has waited for it yet. To be called on the
+    /// thread that may read the environment (in R, its own).
+    ///
+    /// # Errors
+    /// `sandbox`: the program cannot be started.
+    pub fn launch<A: AsRef<OsStr>>(program: impl AsRef<OsStr>, args: impl IntoIterator<Item = A>) -> Result<Self> {
+        Self::launched(program.as_ref(), args)
+    }
+
+    /// The second half of [`Child::start`]: waits for the ready line. On any thread.
+    ///
+    /// # Errors
+    /// `sandbox`: it ends early or is not ready within 30 seconds; the hints have its last words.
+    pub fn ready(&mut self) -> Result<()> {
+        self.ready = self.wait_until_ready(Instant::now() + READY_TIME)?;
+        Ok(())
+    }
+
     pub(super) fn start_within<A: AsRef<OsStr>>(
         time: Duration,
         program: &OsStr,
         args: impl IntoIterator<Item = A>,
     ) -> Result<Self> {
+        let mut child = Self::launched(program, args)?;
+        child.ready = child.wait_until_ready(Instant::now() + time)?;
+        Ok(child)
+    }
+
+    fn launched<A: AsRef<OsStr>>(program: &OsStr, args: impl IntoIterator<Item = A>) -> Result<Self> {
         let mut command = Command::new(program);
         command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         without_tokens(&mut command, std::env::vars_os());
@@ -77,9 +99,7 @@ impl Child {
                 return Err(Error::new(Kind::Sandbox, format!("the sandbox cannot be talked to: {error}")));
             }
         };
-        let mut child = Self { owner: std::process::id(), parts: Some(parts), ready: Json::Null, next_id: 1 };
-        child.ready = child.wait_until_ready(Instant::now() + time)?;
-        Ok(child)
+        Ok(Self { owner: std::process::id(), parts: Some(parts), ready: Json::Null, next_id: 1 })
     }
 
     /// The address of the API, such as `http://127.0.0.1:40123/redcap/api/`.

@@ -79,7 +79,7 @@ fn percent_decoded(bytes: &[u8]) -> String {
         rest = tail;
         match first {
             b'+' => out.push(b' '),
-            b'%' => match (tail.first().and_then(hex), tail.get(1).and_then(hex)) {
+            b'%' => match (tail.first().copied().and_then(hex), tail.get(1).copied().and_then(hex)) {
                 (Some(high), Some(low)) => {
                     out.push(high << 4 | low);
                     rest = &tail[2..];
@@ -92,8 +92,8 @@ fn percent_decoded(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-fn hex(digit: &u8) -> Option<u8> {
-    char::from(*digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
 
 /// The boundary among a content type's parameters.

@@ -3,28 +3,15 @@
 
 use std::io;
 
+use crate::signals;
+
 /// Starts a thread with all signals blocked. It is on its own: nobody joins it.
 ///
 /// # Errors
 /// When the system gives no thread.
 pub(super) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let builder = std::thread::Builder::new().name(name.to_owned());
-    with_signals_blocked(move || builder.spawn(work))?.map(drop)
-}
-
-/// A new thread inherits the mask of its maker, so the mask is set before and restored behind.
-#[cfg(unix)]
-fn with_signals_blocked<T>(make: impl FnOnce() -> T) -> io::Result<T> {
-    use nix::sys::signal::{SigSet, SigmaskHow};
-    let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
-    let made = make();
-    before.thread_set_mask()?;
-    Ok(made)
-}
-
-#[cfg(not(unix))]
-fn with_signals_blocked<T>(make: impl FnOnce() -> T) -> io::Result<T> {
-    Ok(make())
+    signals::blocked(move || builder.spawn(work)).map(drop)
 }
 
 #[cfg(all(test, unix))]

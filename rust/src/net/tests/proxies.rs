@@ -103,6 +103,48 @@ fn loopback_never_goes_through_a_proxy_whatever_the_settings() {
     }
 }
 
+/// The process's own environment names a proxy for everything: the test runs itself as a child with one.
+#[test]
+fn of_the_processs_environment_nothing_is_read_but_what_was_taken() {
+    const CHILD: &str = "KEYCAP_TEST_PROXY_CHILD";
+    let elsewhere = ServerUrl::parse("https://redcap.example/api/").unwrap();
+    if std::env::var_os(CHILD).is_some() {
+        let server = listen(friendly);
+        let taken = net().client(&NetSettings { proxy: ProxyEnv::take(), ..settings() }).unwrap();
+        assert_eq!(run(call(&taken, &server.http())).unwrap(), b"ok");
+        let fault = run(call(&taken, &elsewhere)).unwrap_err();
+        assert!(fault.error.message.starts_with("the proxy `127.0.0.1:"), "{fault:?}");
+        // Nothing was taken: where the operating system has no settings of its own, nothing goes through a proxy.
+        if cfg!(target_os = "linux") {
+            let silent = net().client(&settings()).unwrap();
+            assert_eq!(run(call(&silent, &server.http())).unwrap(), b"ok");
+            let direct = listen(drop);
+            assert!(run(call(&silent, &direct.https("redcap.example"))).is_err());
+            assert_eq!(direct.accepted(), 1);
+        }
+        return;
+    }
+    let proxy = listen(|mut conn| {
+        conn.request();
+        conn.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
+    });
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
+        child.env(name, format!("http://{}", proxy.addr));
+    }
+    let child = child
+        .args(["--exact", "net::tests::proxies::of_the_processs_environment_nothing_is_read_but_what_was_taken"])
+        .env(CHILD, "1")
+        .env_remove("no_proxy")
+        .env_remove("NO_PROXY")
+        .output()
+        .unwrap();
+    let printed = String::from_utf8_lossy(&child.stdout).into_owned();
+    assert!(child.status.success() && printed.contains("1 passed"), "{printed}");
+    assert_eq!(proxy.accepted(), 1, "once for the server elsewhere");
+    assert!(!proxy.received().windows(4).any(|four| four == b"F4KE"));
+}
+
 #[test]
 fn an_exception_is_reached_without_the_proxy() {
     let ca = Ca::new();

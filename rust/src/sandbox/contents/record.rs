@@ -7,7 +7,8 @@ use crate::sandbox::refusal::Refusal;
 use crate::sandbox::rows::Row;
 use crate::sandbox::sheet::{Cell, Sheet};
 
-/// How values are written.
+/// How values are written: the request's parameters, most of which are a yes or no.
+#[allow(clippy::struct_excessive_bools)]
 struct Style {
     labels: bool,
     label_headers: bool,
@@ -219,12 +220,8 @@ fn value(column: &Column<'_>, raw: &str, style: &Style) -> String {
     if style.decimal_comma && is_number {
         return raw.replace('.', ",");
     }
-    if style.labels {
-        if let Some(label) = field.choice(raw) {
-            return label.to_owned();
-        }
-    }
-    raw.to_owned()
+    let label = if style.labels { field.choice(raw) } else { None };
+    label.unwrap_or(raw).to_owned()
 }
 
 fn checkbox(field: &Field, code: &str, checked: bool, style: &Style) -> String {

@@ -29,7 +29,7 @@ impl Random {
 
     /// One of several.
     pub(super) fn pick<'a, T: ?Sized>(&mut self, items: &[&'a T]) -> &'a T {
-        items[usize::try_from(self.between(1, items.len() as i64) - 1).unwrap_or_default()]
+        items[(self.next() % items.len() as u64) as usize]
     }
 
     /// A number with `digits` decimals, from `low` to `high` in units of the last of them.

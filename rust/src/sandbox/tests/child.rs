@@ -149,7 +149,7 @@ fn a_copy_in_another_process_does_nothing_to_the_sandbox() {
     drop(child);
     std::thread::sleep(Duration::from_millis(100));
     assert!(answers(&address), "neither stopped, nor killed, nor its pipe closed");
-    kill(Pid::from_raw(pid as i32), Signal::SIGKILL).unwrap();
+    kill(Pid::from_raw(pid.try_into().unwrap()), Signal::SIGKILL).unwrap();
     assert!(falls_silent(&address));
 }
 

@@ -1,5 +1,7 @@
 //! Each content but records.
 
+use std::fmt::Write;
+
 use serde_json::{Value, json};
 
 use super::{Site, field};
@@ -42,7 +44,7 @@ fn multipart_requests_are_answered_like_urlencoded_ones() {
     let fields = [("token", token.as_str()), ("content", "metadata"), ("format", "csv"), ("fields[0]", "sex")];
     let mut body = String::new();
     for (name, value) in fields {
-        body += &format!("--=_b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+        write!(body, "--=_b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n").unwrap();
     }
     body += "--=_b--\r\n";
     let head = site.head("POST", "/redcap/api/", "multipart/form-data; boundary=\"=_b\"", body.len());

@@ -1,6 +1,7 @@
 //! The sandbox as its clients see it. These tests speak raw HTTP with code of their own, so that neither a
 //! fault of the client nor one of the server's parser can hide behind its twin.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+// Commands are passed as `json!(…)`: a reference in front of each would say nothing.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::needless_pass_by_value)]
 
 mod admin;
 mod child;
@@ -8,8 +9,11 @@ mod contents;
 mod errors;
 mod faults;
 mod records;
+mod serving;
 mod site;
 
+/// For the tests of other rooms that need a real sandbox.
+#[allow(unused_imports)]
 pub(crate) use child::program;
 use site::{Site, field};
 
@@ -34,7 +38,7 @@ fn the_sandbox_uses_nothing_of_the_client() {
     for path in found {
         let text = std::fs::read_to_string(&path).unwrap();
         for room in ["token", "net", "redcap", "store", "audit", "project"] {
-            let import = format!("crate::{}", room);
+            let import = format!("crate::{room}");
             assert!(!text.contains(&format!("{import}::")), "{} uses {import}", path.display());
             assert!(!text.contains(&format!("use {import};")), "{} uses {import}", path.display());
         }

@@ -96,7 +96,7 @@ impl Site {
         use ring::rand::SecureRandom;
         let mut bytes = [0; 16];
         ring::rand::SystemRandom::new().fill(&mut bytes).unwrap();
-        let token: String = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+        let token = format!("{:032X}", u128::from_be_bytes(bytes));
         let path = self.path("adopt");
         std::fs::write(&path, &token).unwrap();
         self.admin(json!({"do": "adopt", "project": project, "user": user, "from": path}));
