@@ -42,6 +42,7 @@ case $purpose in
       has dbus-run-session || need "dbus-run-session" dbus
       has gdbus || need "gdbus (of GLib)" libglib2.0-bin
       has gnome-keyring-daemon || need "gnome-keyring" gnome-keyring
+      has secret-tool || need "secret-tool (of libsecret)" libsecret-tools
     fi
     ;;
   docs) wanted="$wanted roxygen2" ;;
