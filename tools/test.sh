@@ -10,6 +10,8 @@ run() { sh "$root/tools/with-r.sh" "$@"; }
 
 stage_locks() { sh tools/locks.sh; }
 
+stage_claims() { sh tools/check-claims.sh; }
+
 stage_format() {
   (cd rust && run cargo fmt --check) && (cd src/rust && run cargo fmt --check) && echo "formatted"
 }
@@ -96,8 +98,8 @@ summary() {
   esac
 }
 
-all="locks format clippy core build check home"
-[ -f tests/pycap/run.sh ] && all="locks format clippy core pycap build check home"
+all="locks claims format clippy core build check home"
+[ -f tests/pycap/run.sh ] && all="locks claims format clippy core pycap build check home"
 stages=${*:-$all}
 mkdir -p build/log
 table=""
