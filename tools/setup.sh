@@ -33,7 +33,7 @@ has curl || need "curl" curl ca-certificates
 wanted="cli rlang"
 case $purpose in
   test | dist)
-    wanted="$wanted callr future keyring knitr rmarkdown testthat withr"
+    wanted="$wanted callr future keyring knitr later rmarkdown testthat withr"
     has pandoc || need "pandoc (https://pandoc.org)" pandoc
     has python3 && python3 -c 'import ensurepip' 2>/dev/null || need "Python 3 with venv" python3-venv
     has xz || need "xz" xz-utils

@@ -8,8 +8,8 @@ held <- function() {
   c(threads = sum(startsWith(names, "keycap")), descriptors = length(list.files("/proc/self/fd")))
 }
 
-# The same once it has come to rest: helper threads idle for a second, connections for three.
-settled <- function(seconds = 20) {
+# The same once it has come to rest, with `idle` threads: helper threads end after a second, connections after three.
+settled <- function(idle = 1, seconds = 20) {
   end <- Sys.time() + seconds
   last <- held()
   since <- Sys.time()
@@ -18,7 +18,7 @@ settled <- function(seconds = 20) {
     now <- held()
     if (!identical(now, last)) since <- Sys.time()
     last <- now
-    at_rest <- now[["threads"]] <= 1L && Sys.time() - since > 0.3
+    at_rest <- now[["threads"]] <= idle && Sys.time() - since > 0.3
     if (at_rest || Sys.time() > end) {
       return(now)
     }

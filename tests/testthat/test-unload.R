@@ -38,15 +38,13 @@ test_that("unloading stops the sandboxes, and their threads are gone before the 
     works <- isTRUE(keycap::test_project_token(project))
     during <- held()
     unloadNamespace("keycap")
-    list(
-      works = works, during = during, after = held(), loaded = "keycap" %in% names(getLoadedDLLs()),
-      again = isTRUE(local({
-        sandbox <- keycap::start_sandbox()
-        project <- keycap::setup_project("TEST", file.path(tempdir(), "again"), sandbox$redcap_uri)
-        keycap::test_project_token(project)
-      })),
-      pid = sandbox$pid
+    result <- list(
+      works = works, during = during, after = held(), loaded = "keycap" %in% names(getLoadedDLLs()), pid = sandbox$pid
     )
+    sandbox <- keycap::start_sandbox()
+    project <- keycap::setup_project("TEST", file.path(tempdir(), "test"), sandbox$redcap_uri)
+    result$again <- isTRUE(keycap::test_project_token(project))
+    result
   })
   expect_true(result$works)
   expect_gt(result$during[["threads"]], 3)

@@ -97,7 +97,10 @@ pub(super) fn stop(arguments: &Arguments, session: &Session) -> Result<Task> {
         blocking(move || {
             if let Ok(mut child) = take(pid) {
                 let uri = child.redcap_uri().to_owned();
-                child.end();
+                // In a forked process it is the parent's, and so are its projects.
+                if !child.end() {
+                    return Ok(Value::Nothing);
+                }
                 Registries::new(&dirs).forget_session(ServerUrl::parse(&uri)?.origin())?;
             }
             Ok(Value::Nothing)

@@ -175,13 +175,13 @@ impl Child {
     }
 
     /// Ends the sandbox: tells it to stop, closes its input, and after 2 seconds ends it by force. Does nothing
-    /// in a forked process, and nothing the second time.
-    pub fn end(&mut self) {
-        let Some(mut parts) = self.parts.take() else { return };
+    /// in a forked process, and nothing the second time: then the answer is false.
+    pub fn end(&mut self) -> bool {
+        let Some(mut parts) = self.parts.take() else { return false };
         if self.owner != std::process::id() {
             // The pipes and the process are the parent's: neither close nor wait here.
             std::mem::forget(parts);
-            return;
+            return false;
         }
         // Says so as well: a forked sister process may still hold the pipe open.
         let _ = parts.commands.send("{\"do\":\"stop\"}\n".to_owned());
@@ -194,6 +194,7 @@ impl Child {
                 let _ = process.wait();
             }
         }
+        true
     }
 
     fn wait_until_ready(&mut self, deadline: Instant) -> Result<Json> {
