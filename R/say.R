@@ -25,6 +25,10 @@ say_failure <- function(message, hints = character()) {
   say(c(paste(cli::col_red(cli::symbol$cross), one_line(message)), hint_lines(hints)))
 }
 
+say_hints <- function(hints) {
+  if (length(hints) > 0L) say(hint_lines(hints))
+}
+
 hint_lines <- function(hints) {
   if (length(hints) > 0L) paste(cli::col_cyan(cli::symbol$info), one_line(hints))
 }

@@ -10,6 +10,8 @@ run() { sh "$root/tools/with-r.sh" "$@"; }
 
 stage_locks() { sh tools/locks.sh; }
 
+stage_claims() { sh tools/check-claims.sh; }
+
 stage_format() {
   (cd rust && run cargo fmt --check) && (cd src/rust && run cargo fmt --check) &&
     (cd tests/memory && run cargo fmt --check) && echo "formatted"
@@ -69,6 +71,7 @@ stage_check() {
   listing > build/check/home.before
   (
     cd build/check && HOME=$root/build/check/home && export HOME &&
+      NOT_CRAN=true && export NOT_CRAN && # snapshots are compared too
       unset R_USER_CONFIG_DIR R_USER_DATA_DIR R_USER_CACHE_DIR XDG_CONFIG_HOME XDG_DATA_HOME XDG_CACHE_HOME &&
       run R CMD check --as-cran --no-manual keycap_*.tar.gz
   )
@@ -106,8 +109,7 @@ summary() {
   esac
 }
 
-all="locks format clippy core build check home memory"
-[ -f tests/pycap/run.sh ] && all="locks format clippy core pycap build check home memory"
+all="locks claims format clippy core pycap build check home memory"
 stages=${*:-$all}
 mkdir -p build/log
 table=""

@@ -17,6 +17,7 @@ pub mod sandbox;
 mod serve;
 mod signals;
 pub mod store;
+mod threads;
 pub mod token;
 pub mod value;
 
