@@ -104,6 +104,7 @@ pub const HAPPENINGS: &[Happening] = &[
     test("token in a long error text", "echo-long", End::Answer, "error redcap"),
     test("token in a cookie", "echo-cookie", End::Answer, "TRUE"),
     test("token in data", "echo-data", End::Answer, "error token_echo"),
+    test("token in long data", "echo-long-data", End::Answer, "error token_echo"),
     test("token in a redirect", "echo-header", End::Answer, "error redirect"),
     test("Ctrl-C", "answer", End::Interrupt, "interrupt"),
     test("success, again", "answer", End::Answer, "TRUE"),

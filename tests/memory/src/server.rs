@@ -173,9 +173,15 @@ fn converse(stream: impl Stream, gate: &Gate) -> io::Result<()> {
             "broken" => said(500, "", "<html>broken</html>"),
             // Ways in which a server can throw the token back.
             "echo-error" => said(400, "", &format!("{{\"error\":\"bad: {}\"}}", field(&request.body, "token"))),
+            // So long that the client reads it into its largest buffers.
             "echo-long" => {
-                let (blanks, token) = (" ".repeat(600_000), field(&request.body, "token"));
+                let (blanks, token) = (" ".repeat(200_000), field(&request.body, "token"));
                 said(400, "", &format!("{{\"error\":\"bad:{blanks}{token}{blanks}\"}}"))
+            }
+            "echo-long-data" if field(&request.body, "content") == "version" => answer(&request.body),
+            "echo-long-data" => {
+                let (blanks, token) = (" ".repeat(900_000), field(&request.body, "token"));
+                said(200, "", &format!("[{{\"project_id\":7,{blanks}\"title\":\"{token}\"}}]{blanks}"))
             }
             "echo-cookie" => {
                 let cookie = format!("Set-Cookie: token={}\r\n", field(&request.body, "token"));
