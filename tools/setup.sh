@@ -37,11 +37,13 @@ case $purpose in
     has pandoc || need "pandoc (https://pandoc.org)" pandoc
     has python3 && python3 -c 'import ensurepip' 2>/dev/null || need "Python 3 with venv" python3-venv
     has xz || need "xz" xz-utils
+    has openssl || need "openssl" openssl
     has checkbashisms || need "checkbashisms (R CMD check asks for it)" devscripts
     if [ "$(uname -s)" = Linux ]; then
       has dbus-run-session || need "dbus-run-session" dbus
       has gdbus || need "gdbus (of GLib)" libglib2.0-bin
       has gnome-keyring-daemon || need "gnome-keyring" gnome-keyring
+      has secret-tool || need "secret-tool (of libsecret)" libsecret-tools
     fi
     ;;
   docs) wanted="$wanted roxygen2" ;;

@@ -44,6 +44,18 @@ test_that("a sandbox ends with its parent", {
   expect_false(alive(pid))
 })
 
+test_that("a sandbox ends when the package is unloaded", {
+  gone <- callr::r(
+    function() {
+      sandbox <- keycap::start_sandbox()
+      unloadNamespace("keycap")
+      !tools::pskill(sandbox$pid, 0L)
+    },
+    libpath = .libPaths()
+  )
+  expect_true(gone)
+})
+
 test_that("two sandboxes do not mix", {
   local_world()
   one <- local_sandbox()

@@ -283,7 +283,7 @@ test_that("a redirect is refused, the new address is told, and nothing is sent t
     project <- local_asked(server$uri)
     error <- expect_error(test_project_token(project), class = "keycap_error_redirect")
     expect_match(conditionMessage(error), second$uri, fixed = TRUE)
-    expect_match(conditionMessage(error), status)
+    expect_match(conditionMessage(error), as.character(status))
     expect_no_match(conditionMessage(error), "token=x", fixed = TRUE)
     delete_project("STUDY")
   }
@@ -305,7 +305,7 @@ test_that("a failure of the server is an error of its own", {
   for (status in c(500, 502, 503, 504)) {
     project <- local_asked(local_answer(status, "<html>")$uri)
     error <- expect_error(test_project_token(project), class = "keycap_error_server")
-    expect_match(conditionMessage(error), status)
+    expect_match(conditionMessage(error), as.character(status))
     delete_project("STUDY")
   }
 })
