@@ -187,14 +187,15 @@ fn blind_spot(service: &SecretService, name: &str) -> Option<String> {
 /// The error for items under one name with different tokens. Labels are what others wrote: scrubbed of every
 /// token in question.
 fn differing(service: &SecretService, name: &str, items: &[&Item<'_>], tokens: &[Secret]) -> Error {
-    let clean = |text: String| tokens.iter().fold(text, |text, token| token.scrubber().scrub(&text));
+    // What is not shown is taken out first: it could hold two halves of a token apart.
+    let clean = |text: &str| tokens.iter().fold(plain(text), |text, token| token.scrubber().scrub(&text));
     let lines: Vec<String> = items
         .iter()
         .map(|item| {
             let collection = item.path.rsplit_once('/').map_or_else(String::new, |(path, _)| collection(service, path));
-            let label = plain(&clean(item.get_label().unwrap_or_default()));
+            let label = clean(&item.get_label().unwrap_or_default());
             let modified = item.get_modified().map_or_else(|_| "unknown".to_owned(), utc);
-            format!("`{label}` in the collection `{}`, modified {modified}", plain(&clean(collection)))
+            format!("`{label}` in the collection `{}`, modified {modified}", clean(&collection))
         })
         .collect();
     let message = format!("the keyring holds {} items with different tokens under `{name}`", lines.len());
