@@ -11,10 +11,10 @@ use crate::error::{Error, Kind};
 use crate::token::Scrubber;
 
 /// How much of an answer that is not data is read.
-pub(super) const MOST_TEXT: usize = 64 * 1024;
+pub(crate) const MOST_TEXT: usize = 64 * 1024;
 
 /// How many first bytes decide whether a body is data.
-pub(super) const HEAD: usize = 64;
+pub(crate) const HEAD: usize = 64;
 
 /// The longest text of REDCap's that is shown.
 const MOST_SHOWN: usize = 600;

@@ -48,7 +48,7 @@ pub(crate) async fn probe(ctx: &Ctx, project: &Project, mut operation: Operation
 }
 
 /// Id and title. They came as data, where a token may hide in escapes, and are shown: no part of it passes.
-fn information(body: &[u8], scrub: impl Fn(&str) -> String) -> Result<(String, Option<String>)> {
+pub(crate) fn information(body: &[u8], scrub: impl Fn(&str) -> String) -> Result<(String, Option<String>)> {
     let strange = || {
         Error::new(Kind::NotRedcap, "the answer is not what REDCap gives as project information")
             .hint("check `redcap_uri`: the API address ends in `/api/`")

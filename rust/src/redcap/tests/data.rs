@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use super::world::World;
 use crate::error::{Kind, Result};
 use crate::net::tests::kit::listen;
+use crate::numbers::Numbers;
 use crate::redcap::answer::Sink;
 use crate::redcap::request::{Expect, Request};
 
@@ -60,23 +61,6 @@ async fn the_whole_token_in_data_is_found_over_all_borders_of_chunks_in_any_case
     }
     assert_eq!(world.classes(), vec!["token_echo"; calls]);
     world.assert_sealed("");
-}
-
-/// Numbers that are the same for a seed, fast (`SplitMix64`, Sebastiano Vigna).
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, most: usize) -> usize {
-        (self.next() % most as u64) as usize
-    }
 }
 
 /// Data that is as near to a token as data can be: hexadecimal digits, and ever again the token but for one
