@@ -212,7 +212,7 @@ sandbox_arguments <- function() {
   c("--vanilla", "-e", paths, "-e", "keycap::run_sandbox()")
 }
 
-# When the session ends or the package is unloaded.
+# When the package is unloaded. With the session a sandbox ends by itself.
 stop_all_sandboxes <- function() {
   for (pid in names(the$sandboxes)) {
     try(core_call("sandbox_stop", list(pid = as.integer(pid)), quote(stop_sandbox())), silent = TRUE)

@@ -2,7 +2,7 @@
 //! call itself, wipes it and writes an audit entry. It knows no R.
 //!
 //! The rooms, each importing only what stands to its left or below (see `DEVELOPMENT.md`):
-//! `token` · `project` · `net` · `store` · `audit` · `redcap` · `serve` · `sandbox`.
+//! `token` · `net` · `project` · `store` · `audit` · `redcap` · `serve` · `sandbox`.
 
 pub mod audit;
 pub mod border;
@@ -19,7 +19,9 @@ pub mod project;
 pub mod redcap;
 pub mod sandbox;
 mod serve;
+mod signals;
 pub mod store;
+mod threads;
 pub mod token;
 pub mod value;
 

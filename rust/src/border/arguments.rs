@@ -90,7 +90,7 @@ pub(super) struct Session {
     pub(super) dirs: Dirs,
     interactive: bool,
     options: Vec<(String, String)>,
-    sandboxes: Vec<Origin>,
+    pub(super) sandboxes: Vec<Origin>,
 }
 
 impl Session {

@@ -38,7 +38,8 @@ pub(super) fn set_up(arguments: &Arguments, session: &Session) -> Result<Task> {
     ]))?;
     let sandbox = session.is_sandbox(&project.redcap_uri);
     let ctx = ctx(session, Environment::take(&project.token_name))?;
-    let wish = Wish { project, overwrite: arguments.flag("overwrite")?, sandbox };
+    let sandboxes = session.sandboxes.clone();
+    let wish = Wish { project, overwrite: arguments.flag("overwrite")?, sandboxes };
     io::start(move |log| async move {
         let ctx = Ctx { log, ..ctx };
         let for_work = ctx.clone();

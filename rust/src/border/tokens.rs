@@ -27,10 +27,9 @@ pub(super) fn view(arguments: &Arguments, session: &Session) -> Result<Task> {
         let ctx = Ctx { log, ..ctx };
         let mut hits: Vec<Found> = Vec::new();
         let mut trouble = Vec::new();
+        let mut remarks = Vec::new();
         for Sighting { source, answer, remark } in store::look_everywhere(&ctx, &wanted(&project, sandbox)).await {
-            if let Some(remark) = remark {
-                ctx.log.note(remark);
-            }
+            remarks.extend(remark);
             match answer {
                 Ok(found) => hits.extend(found),
                 Err(error) => trouble.push((source, error)),
@@ -46,6 +45,10 @@ pub(super) fn view(arguments: &Arguments, session: &Session) -> Result<Task> {
                 return Err(error);
             }
             ctx.log.warning(format!("`{source}` could not be asked: {}", error.message));
+        }
+        if hits.is_empty() {
+            // Why a store had nothing to say is of interest to those who miss something.
+            remarks.into_iter().for_each(|remark| ctx.log.note(remark));
         }
         warn_of_others(&ctx, &project, &hits);
         Ok(facts(&ctx, &project, hits.first()))
@@ -100,11 +103,9 @@ fn facts(ctx: &Ctx, project: &Project, found: Option<&Found>) -> Value {
         line("fingerprint", print.unwrap_or_default());
     } else {
         line("set", "no: blank (unset or empty) in every store".to_owned());
-        for hint in blank(project).hints {
-            line("", hint);
-        }
     }
-    Value::list([("row", Value::Table(row)), ("lines", Value::List(lines))])
+    let hints = if found.is_some() { Vec::new() } else { blank(project).hints };
+    Value::list([("row", Value::Table(row)), ("lines", Value::List(lines)), ("hints", hints.into())])
 }
 
 /// `test_token`: `project`. Answers whether REDCap takes the token, and if not, why; what leaves the question

@@ -19,6 +19,7 @@ use tokio::task::AbortHandle;
 use super::process::Own;
 use crate::ctx::{Event, Events};
 use crate::error::{Error, Kind, Result};
+use crate::signals;
 use crate::value::Value;
 
 /// The name of the I/O thread and its helpers.
@@ -217,7 +218,7 @@ impl Thread {
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
         let (end, ended) = mpsc::channel();
-        let join = without_signals(|| {
+        let join = signals::blocked(|| {
             std::thread::Builder::new().name(NAME.to_owned()).spawn(move || {
                 let all_ended = serve(runtime, stopped);
                 let _ = end.send(all_ended);
@@ -248,21 +249,6 @@ fn serve(runtime: Runtime, stopped: oneshot::Receiver<Duration>) -> bool {
     runtime.shutdown_timeout(bound);
     // tokio does not say whether it waited long enough, but it returns earlier only if it did.
     begin.elapsed() < bound
-}
-
-/// Runs a function that starts a thread: threads inherit the signals that are blocked when they start.
-#[cfg(unix)]
-fn without_signals<T>(start: impl FnOnce() -> std::io::Result<T>) -> std::io::Result<T> {
-    use nix::sys::signal::{SigSet, SigmaskHow};
-    let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
-    let started = start();
-    before.thread_set_mask()?;
-    started
-}
-
-#[cfg(not(unix))]
-fn without_signals<T>(start: impl FnOnce() -> std::io::Result<T>) -> std::io::Result<T> {
-    start()
 }
 
 /// A panic on our threads says nothing: its text may quote what it panicked about.

@@ -290,6 +290,18 @@ impl Registries {
             .collect())
     }
 
+    /// Forgets this session's projects at an origin: that of a sandbox that has ended.
+    pub(crate) fn forget_session(&self, origin: &Origin) -> Result<()> {
+        let there = |project: &Project| project.redcap_uri.origin() == origin;
+        if !self.read(Kept::Session)?.iter().any(there) {
+            return Ok(());
+        }
+        self.change(Kept::Session, |projects| {
+            projects.retain(|project| !there(project));
+            Ok(())
+        })
+    }
+
     /// Pins REDCap's project id, wherever this project is kept with this token name and address. Answers the
     /// id that is pinned now.
     pub(crate) fn pin(&self, project: &Project, id: &str) -> Result<String> {

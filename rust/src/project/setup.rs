@@ -6,15 +6,15 @@ use super::registry::{Kept, Project, Registries, read_project_file, write_projec
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
 use crate::file;
-use crate::net::ServerUrl;
+use crate::net::{Origin, ServerUrl};
 use crate::token::{ShortName, TokenName};
 
 /// What the user asks for.
 pub(crate) struct Wish {
     pub(crate) project: Project,
     pub(crate) overwrite: bool,
-    /// Whether the address is that of a sandbox that this session started.
-    pub(crate) sandbox: bool,
+    /// The sandboxes that this session started and that still run.
+    pub(crate) sandboxes: Vec<Origin>,
 }
 
 /// What was done.
@@ -26,24 +26,24 @@ pub(crate) struct SetUp {
 /// Writes a project into its folder and into the registry, under the registry's lock. The registry comes last:
 /// it is the authority. A project without a folder, or of a sandbox, lives in this session only.
 pub(crate) fn set_up(ctx: &Ctx, wish: Wish) -> Result<SetUp> {
-    let Wish { mut project, overwrite, sandbox } = wish;
+    let Wish { mut project, overwrite, sandboxes } = wish;
+    let of_sandbox = |project: &Project| sandboxes.contains(project.redcap_uri.origin());
+    let sandbox = of_sandbox(&project);
     let registries = Registries::new(&ctx.dirs);
     let kept = if sandbox || project.dir_path.is_none() { Kept::Session } else { Kept::User };
-    if !(sandbox && crate::store::is_sample(&project.token_name)) {
-        refuse_second_origin(&registries, &project, kept, overwrite)?;
-    }
+    refuse_second_origin(&registries, &project, kept, overwrite, &of_sandbox)?;
     registries.change(kept, |projects| {
         let known = projects.iter().position(|other| other.short_name == project.short_name);
         if let Some(at) = known {
             let other = &projects[at];
             if other.redcap_uri == project.redcap_uri && other.token_name == project.token_name {
                 project.project_id.clone_from(&other.project_id);
-            } else if other.redcap_uri != project.redcap_uri && !overwrite {
+            } else if other.redcap_uri != project.redcap_uri && !overwrite && !(sandbox && of_sandbox(other)) {
                 return Err(set_up_elsewhere(&project.short_name, &other.redcap_uri));
             }
         }
         if let Some(path) = project.file() {
-            write_into_folder(ctx, &project, &path, overwrite)?;
+            write_into_folder(ctx, &project, &path, overwrite, sandbox)?;
         }
         match known {
             Some(at) => projects[at] = project.clone(),
@@ -63,14 +63,27 @@ fn set_up_elsewhere(short_name: &ShortName, other: &ServerUrl) -> Error {
 }
 
 /// A token name is bound to one origin: a second project may share the token name only at the same origin.
-fn refuse_second_origin(registries: &Registries, project: &Project, kept: Kept, overwrite: bool) -> Result<()> {
+///
+/// The sample tokens of a sandbox are an exception: at a sandbox their names stand for constants, and a user's own
+/// token of the same name never gets there (see `store::look_up`), so neither gets into the other's way. From one
+/// sandbox to another, a project and its token may move.
+fn refuse_second_origin(
+    registries: &Registries,
+    project: &Project,
+    kept: Kept,
+    overwrite: bool,
+    of_sandbox: &impl Fn(&Project) -> bool,
+) -> Result<()> {
+    let is_sample = |project: &Project| of_sandbox(project) && crate::store::is_sample(&project.token_name);
+    if is_sample(project) {
+        return Ok(());
+    }
     for (layer, other) in registries.read_both()? {
-        let replaced = layer == kept && other.short_name == project.short_name && overwrite;
         let same_name = layer == kept && other.short_name == project.short_name;
         if other.token_name != project.token_name || other.redcap_uri.origin() == project.redcap_uri.origin() {
             continue;
         }
-        if replaced {
+        if (same_name && overwrite) || is_sample(&other) || (of_sandbox(project) && of_sandbox(&other)) {
             continue;
         }
         if same_name {
@@ -88,9 +101,11 @@ fn refuse_second_origin(registries: &Registries, project: &Project, kept: Kept, 
     Ok(())
 }
 
-fn write_into_folder(ctx: &Ctx, project: &Project, path: &Path, overwrite: bool) -> Result<()> {
+fn write_into_folder(ctx: &Ctx, project: &Project, path: &Path, overwrite: bool, sandbox: bool) -> Result<()> {
     if let Some(there) = read_project_file(path)? {
-        if there.redcap_uri != project.redcap_uri && !overwrite {
+        // What an earlier session's sandbox left behind is of no value to anybody.
+        let left_by_sandbox = sandbox && there.redcap_uri.is_loopback();
+        if there.redcap_uri != project.redcap_uri && !overwrite && !left_by_sandbox {
             return Err(Error::new(
                 Kind::Project,
                 format!("`{}` names another address, `{}`", path.display(), there.redcap_uri.as_str()),
@@ -145,4 +160,105 @@ pub(crate) fn unknown(short_name: &ShortName) -> Error {
     Error::new(Kind::Project, format!("no project `{name}` is set up for this user"))
         .hint("`get_projects()` lists those that are; `setup_project()` sets one up")
         .field("short_name", name)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::ctx::{Dirs, Events, SystemClock, SystemRandom};
+    use crate::net::Net;
+    use crate::project::Settings;
+    use crate::store::Environment;
+    use crate::value::Value;
+
+    const SANDBOX: &str = "http://127.0.0.1:4001/redcap/api/";
+    const NEXT_SANDBOX: &str = "http://127.0.0.1:4002/redcap/api/";
+    const LOOPBACK: &str = "http://127.0.0.1:4003/redcap/api/";
+    const REAL: &str = "https://redcap.example.org/api/";
+
+    struct World {
+        folder: tempfile::TempDir,
+        ctx: Ctx,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let at = |name: &str| folder.path().join(name);
+            let ctx = Ctx {
+                clock: Arc::new(SystemClock::new()),
+                random: Arc::new(SystemRandom),
+                dirs: Dirs { config: at("config"), data: at("data"), session: at("session"), site: at("site.toml") },
+                settings: Settings::default(),
+                env: Environment::empty(),
+                log: Events::none(),
+                net: Net::new(),
+            };
+            Self { folder, ctx }
+        }
+
+        /// Sets a project up in a folder named after it, while the sandboxes run.
+        fn try_set_up(&self, short_name: &str, uri: &str, token_name: &str, sandboxes: &[&str]) -> Result<SetUp> {
+            let dir = self.folder.path().join(short_name).display().to_string();
+            let project = Project::from_value(&Value::list([
+                ("short_name", short_name.into()),
+                ("dir_path", dir.into()),
+                ("redcap_uri", uri.into()),
+                ("token_name", token_name.into()),
+            ]))
+            .unwrap();
+            let origin = |uri: &&str| ServerUrl::parse(uri).unwrap().origin().clone();
+            let sandboxes = sandboxes.iter().map(origin).collect();
+            set_up(&self.ctx, Wish { project, overwrite: false, sandboxes })
+        }
+
+        fn kind(&self, short_name: &str, uri: &str, token_name: &str, sandboxes: &[&str]) -> Option<Kind> {
+            self.try_set_up(short_name, uri, token_name, sandboxes).err().map(|error| error.kind)
+        }
+    }
+
+    #[test]
+    fn a_token_name_is_bound_to_one_origin() {
+        let world = World::new();
+        assert_eq!(world.kind("A", REAL, "MINE", &[]), None);
+        assert_eq!(world.kind("B", REAL, "MINE", &[]), None);
+        assert_eq!(world.kind("C", LOOPBACK, "MINE", &[]), Some(Kind::Origin));
+        assert_eq!(world.kind("C", SANDBOX, "MINE", &[SANDBOX]), Some(Kind::Origin));
+        assert_eq!(world.kind("A", LOOPBACK, "MINE", &[]), Some(Kind::Project));
+    }
+
+    #[test]
+    fn a_sample_of_a_sandbox_and_a_real_project_of_the_same_name_are_not_in_each_others_way() {
+        let (sandbox_first, real_first) = (World::new(), World::new());
+        for (world, uris) in [(&sandbox_first, [SANDBOX, REAL]), (&real_first, [REAL, SANDBOX])] {
+            for uri in uris {
+                assert_eq!(world.kind("TEST", uri, "REDCapSync_TEST", &[SANDBOX]), None, "{uri}");
+                // The project's file would name the other address; that is another matter.
+                std::fs::remove_dir_all(world.folder.path().join("TEST")).unwrap();
+            }
+        }
+        // A loopback address alone is no sandbox of this session.
+        assert_eq!(World::new().kind("TEST", LOOPBACK, "REDCapSync_TEST", &[SANDBOX]), None);
+        assert_eq!(real_first.kind("OTHER", LOOPBACK, "REDCapSync_TEST", &[SANDBOX]), Some(Kind::Origin));
+    }
+
+    #[test]
+    fn a_project_moves_from_sandbox_to_sandbox_and_is_forgotten_with_its_sandbox() {
+        let world = World::new();
+        for token_name in ["REDCapSync_TEST", "OWN"] {
+            assert_eq!(world.kind("TEST", SANDBOX, token_name, &[SANDBOX, NEXT_SANDBOX]), None);
+            assert_eq!(world.kind("TEST", NEXT_SANDBOX, token_name, &[SANDBOX, NEXT_SANDBOX]), None);
+            // The session does not know the first sandbox any more, but its project.
+            assert_eq!(world.kind("TEST", SANDBOX, token_name, &[SANDBOX]), Some(Kind::Project));
+            let registries = Registries::new(&world.ctx.dirs);
+            registries.forget_session(ServerUrl::parse(NEXT_SANDBOX).unwrap().origin()).unwrap();
+            assert!(registries.read_both().unwrap().is_empty());
+            assert_eq!(world.kind("TEST", SANDBOX, token_name, &[SANDBOX]), None);
+            registries.forget_session(ServerUrl::parse(SANDBOX).unwrap().origin()).unwrap();
+        }
+        assert!(!world.ctx.dirs.config.exists());
+    }
 }

@@ -203,6 +203,7 @@ impl Operation {
         sink: &mut dyn Sink,
         open: &mut OpenCall,
     ) -> std::result::Result<(), Failed> {
+        let doubt = Doubt(Some(&self.client));
         let unknown = |fault: Fault| Failed::of_fault(fault, request.writes);
         let uri = &self.project.redcap_uri;
         let mut answer = self.client.post(uri, "application/x-www-form-urlencoded", body).await.map_err(unknown)?;
@@ -241,6 +242,9 @@ impl Operation {
                 open.outcome.bytes += chunk.len() as u64;
                 deliver(&chunk, &mut watch, sink)?;
             }
+        }
+        if !answer.header_values().any(|value| scrubber.watch().sees(value)) {
+            doubt.settled();
         }
         Ok(())
     }
@@ -289,6 +293,25 @@ impl Drop for OpenCall {
         if let Some(audit) = self.audit.take() {
             // Nobody is left to be told; the intent stands either way.
             let _ = audit.finish(std::slice::from_ref(&self.outcome)).and_then(|()| audit.sync());
+        }
+    }
+}
+
+/// As long as an answer is not known to be free of the token, its connection is not kept: what came over it stays
+/// in the connection's buffers. Dropped in doubt (a failure, an echo, an interrupt), it closes the connections.
+struct Doubt<'a>(Option<&'a Client>);
+
+impl Doubt<'_> {
+    /// Data and headers were watched, and the token is not in them.
+    fn settled(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Doubt<'_> {
+    fn drop(&mut self) {
+        if let Some(client) = self.0 {
+            client.close_connections();
         }
     }
 }

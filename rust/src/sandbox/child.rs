@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
 
-use super::workers;
 use crate::error::{Error, Kind, Result};
+use crate::threads;
 
 /// How long a sandbox may take to say that it is ready; loading R with its packages is most of it.
 const READY_TIME: Duration = Duration::from_secs(30);
@@ -48,8 +48,6 @@ impl Child {
     /// ready line. Lines before it are skipped. The child gets a process group of its own, so that Ctrl-C in
     /// the terminal does not reach it, and no environment variable that holds a token.
     ///
-    /// To be called on the thread that may read the environment (in R, its own).
-    ///
     /// # Errors
     /// `sandbox`: the program cannot be started, ends early or is not ready within 30 seconds; the hints have
     /// its last words.
@@ -57,11 +55,35 @@ impl Child {
         Self::start_within(READY_TIME, program.as_ref(), args)
     }
 
+    /// The first half of [`Child::start`]: the process runs, nobody has waited for it yet. To be called on the
+    /// thread that may read the environment (in R, its own).
+    ///
+    /// # Errors
+    /// `sandbox`: the program cannot be started.
+    pub fn launch<A: AsRef<OsStr>>(program: impl AsRef<OsStr>, args: impl IntoIterator<Item = A>) -> Result<Self> {
+        Self::launched(program.as_ref(), args)
+    }
+
+    /// The second half of [`Child::start`]: waits for the ready line. On any thread.
+    ///
+    /// # Errors
+    /// `sandbox`: it ends early or is not ready within 30 seconds; the hints have its last words.
+    pub fn ready(&mut self) -> Result<()> {
+        self.ready = self.wait_until_ready(Instant::now() + READY_TIME)?;
+        Ok(())
+    }
+
     pub(super) fn start_within<A: AsRef<OsStr>>(
         time: Duration,
         program: &OsStr,
         args: impl IntoIterator<Item = A>,
     ) -> Result<Self> {
+        let mut child = Self::launched(program, args)?;
+        child.ready = child.wait_until_ready(Instant::now() + time)?;
+        Ok(child)
+    }
+
+    fn launched<A: AsRef<OsStr>>(program: &OsStr, args: impl IntoIterator<Item = A>) -> Result<Self> {
         let mut command = Command::new(program);
         command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         without_tokens(&mut command, std::env::vars_os());
@@ -77,9 +99,7 @@ impl Child {
                 return Err(Error::new(Kind::Sandbox, format!("the sandbox cannot be talked to: {error}")));
             }
         };
-        let mut child = Self { owner: std::process::id(), parts: Some(parts), ready: Json::Null, next_id: 1 };
-        child.ready = child.wait_until_ready(Instant::now() + time)?;
-        Ok(child)
+        Ok(Self { owner: std::process::id(), parts: Some(parts), ready: Json::Null, next_id: 1 })
     }
 
     /// The address of the API, such as `http://127.0.0.1:40123/redcap/api/`.
@@ -155,13 +175,13 @@ impl Child {
     }
 
     /// Ends the sandbox: tells it to stop, closes its input, and after 2 seconds ends it by force. Does nothing
-    /// in a forked process, and nothing the second time.
-    pub fn end(&mut self) {
-        let Some(mut parts) = self.parts.take() else { return };
+    /// in a forked process, and nothing the second time: then the answer is false.
+    pub fn end(&mut self) -> bool {
+        let Some(mut parts) = self.parts.take() else { return false };
         if self.owner != std::process::id() {
             // The pipes and the process are the parent's: neither close nor wait here.
             std::mem::forget(parts);
-            return;
+            return false;
         }
         // Says so as well: a forked sister process may still hold the pipe open.
         let _ = parts.commands.send("{\"do\":\"stop\"}\n".to_owned());
@@ -174,6 +194,7 @@ impl Child {
                 let _ = process.wait();
             }
         }
+        true
     }
 
     fn wait_until_ready(&mut self, deadline: Instant) -> Result<Json> {
@@ -258,7 +279,7 @@ fn wire(process: &mut std::process::Child) -> std::io::Result<Wired> {
     let mut stderr = process.stderr.take().ok_or_else(missing)?;
 
     let (commands, to_write) = mpsc::channel::<String>();
-    workers::spawn("keycap-sandbox-in", move || {
+    threads::spawn("keycap-sandbox-in", move || {
         for line in to_write {
             if stdin.write_all(line.as_bytes()).and_then(|()| stdin.flush()).is_err() {
                 return;
@@ -266,7 +287,7 @@ fn wire(process: &mut std::process::Child) -> std::io::Result<Wired> {
         }
     })?;
     let (send, answers) = mpsc::channel();
-    workers::spawn("keycap-sandbox-out", move || {
+    threads::spawn("keycap-sandbox-out", move || {
         for line in BufReader::new(stdout).split(b'\n') {
             let Ok(line) = line else { return };
             if send.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
@@ -276,7 +297,7 @@ fn wire(process: &mut std::process::Child) -> std::io::Result<Wired> {
     })?;
     let last_words = Arc::new(Mutex::new(VecDeque::new()));
     let words = Arc::clone(&last_words);
-    workers::spawn("keycap-sandbox-err", move || {
+    threads::spawn("keycap-sandbox-err", move || {
         let mut buffer = [0; 512];
         while let Ok(n @ 1..) = stderr.read(&mut buffer) {
             let mut words = words.lock().unwrap_or_else(PoisonError::into_inner);

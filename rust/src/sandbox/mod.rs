@@ -34,7 +34,6 @@ mod sheet;
 mod time;
 mod tokens;
 mod users;
-mod workers;
 mod world;
 
 #[cfg(test)]

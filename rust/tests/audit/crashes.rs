@@ -45,7 +45,9 @@ fn a_kill_at_any_moment_loses_no_acknowledged_entry_and_leaves_a_log_that_verifi
             // The moment when the log grows is the moment of a write.
             let size = || std::fs::metadata(&path).unwrap().len();
             let before = size();
-            while size() == before {}
+            while size() == before {
+                assert!(child.try_wait().unwrap().is_none(), "the worker gave up");
+            }
         }
         child.kill().unwrap();
         child.wait().unwrap();

@@ -153,7 +153,9 @@ fn without_rights(outer: &Path, dir: &Path) -> Value {
         return answer(worker(&job));
     }
     let program = outer.join("program");
-    std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    // By another process: a descriptor that is open for writing here would be inherited by whatever other tests
+    // start just now, and a program that somebody has open for writing cannot be run.
+    assert!(Command::new("cp").arg(std::env::current_exe().unwrap()).arg(&program).status().unwrap().success());
     set_mode(&program, 0o755);
     let mut command = Command::new("setpriv");
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&program).current_dir("/");

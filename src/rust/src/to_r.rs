@@ -54,9 +54,9 @@ pub(crate) fn without_nul(text: &str) -> Cow<'_, str> {
 fn printable(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut shown, c| {
         if c.is_control() && c != '\n' && c != '\t' {
-            shown.extend(c.escape_unicode())
+            shown.extend(c.escape_unicode());
         } else {
-            shown.push(c)
+            shown.push(c);
         }
         shown
     })

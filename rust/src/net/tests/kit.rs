@@ -23,9 +23,9 @@ pub(crate) const EVIL: &str = "EV1L{system('id')}%s%n";
 /// Runs a future to its end, on a thread like the I/O thread.
 pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let result = runtime.block_on(future);
+    let result = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(60), future).await });
     runtime.shutdown_background();
-    result
+    result.expect("the call hangs")
 }
 
 /// A listener on loopback that serves each connection on a thread of its own.

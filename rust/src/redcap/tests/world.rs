@@ -131,7 +131,7 @@ impl World {
     }
 
     pub(super) fn set_up(&self, uri: &str) -> Project {
-        let wish = Wish { project: Self::project(uri), overwrite: false, sandbox: false };
+        let wish = Wish { project: Self::project(uri), overwrite: false, sandboxes: Vec::new() };
         set_up(&self.ctx, wish).unwrap().project
     }
 

@@ -109,7 +109,9 @@ fn connected(access: &Access) -> Result<SecretService> {
 
 fn connect(access: &Access) -> std::result::Result<SecretService, NoService> {
     if !access.bus.may_be_there() {
-        return Err(NoService::NotHere("no keyring on this machine: there is no D-Bus session".to_owned()));
+        return Err(NoService::NotHere(
+            "no keyring on this machine: this login has no D-Bus session (no desktop)".to_owned(),
+        ));
     }
     // With 0 seconds the crate gives up before it lets the service show anything.
     let seconds = if access.interactive { PROMPT_SECONDS } else { 0 };

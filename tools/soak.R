@@ -1,0 +1,68 @@
+# Calls 10,000 times (or as often as the argument says) in one session, and writes down what the process holds on the
+# way: bench/soak.md. Fails if threads, descriptors or memory grow. Linux only: it reads /proc.
+n <- as.integer(c(commandArgs(TRUE), "10000")[1])
+source("tests/testthat/helper-host.R")
+place <- tempfile("soak")
+dir.create(place)
+Sys.setenv(R_USER_CONFIG_DIR = file.path(place, "config"), R_USER_DATA_DIR = file.path(place, "data"))
+options(keycap.quiet = TRUE, keycap.retries = 0, keycap.stores = "env")
+
+sandbox <- keycap::start_sandbox()
+good <- keycap::setup_project("TEST", file.path(place, "good"), sandbox$redcap_uri)
+bad <- keycap::setup_project("BAD", file.path(place, "bad"), sandbox$redcap_uri, token_name = "NOT_SET")
+issued <- file.path(place, "issued")
+keycap::sandbox_issue_token(sandbox, "TEST", "exporter", to = issued)
+Sys.setenv(SOAK = readLines(issued))
+keycap::sandbox_revoke_token(sandbox, "TEST", "exporter")
+revoked <- keycap::setup_project("REVOKED", file.path(place, "revoked"), sandbox$redcap_uri, token_name = "SOAK")
+
+# Of five calls three work, one is refused by the server, one finds no token.
+reason <- function(project) {
+  attr(suppressWarnings(keycap::test_project_token(project)), "reason")
+}
+call <- function(i) {
+  switch(i %% 5 + 1, reason(good), reason(revoked), reason(good), reason(bad), reason(good))
+}
+expected <- list(NULL, "token_refused", NULL, "token_missing", NULL)
+run <- function(indices) {
+  started <- proc.time()[["elapsed"]]
+  for (i in indices) stopifnot(identical(call(i), expected[[i %% 5 + 1]]))
+  seconds <- proc.time()[["elapsed"]] - started
+  gc()
+  memory <- memory()
+  # At rest there are the I/O thread, and three at the sandbox's pipes.
+  data.frame(calls = max(indices), memory = memory, t(settled(idle = 4)), ms = 1000 * seconds / length(indices))
+}
+
+step <- max(n %/% 10L, 1L)
+rows <- do.call(rbind, lapply(seq_len(n %/% step), function(k) run((k - 1L) * step + seq_len(step))))
+keycap::stop_sandbox(sandbox)
+
+# R grows at first, so the first step is the start.
+first <- rows[min(2, nrow(rows)), ]
+last <- rows[nrow(rows), ]
+ok <- last$threads <= first$threads && last$descriptors <= first$descriptors && last$memory - first$memory < 3e6
+
+lines <- c(
+  "# Call after call in one session",
+  "",
+  "Written by `make soak` (`tools/soak.R`): `test_project_token()` against the sandbox, of five calls three that work,",
+  "one with a revoked token, one without a token. Figures are those of the R process once it has come to rest.",
+  "",
+  sprintf("%s calls, R %s, %s.", format(n, big.mark = ","), getRversion(), Sys.info()[["sysname"]]),
+  "",
+  "| calls | resident memory, MB | threads of keycap | descriptors | ms a call |",
+  "|---:|---:|---:|---:|---:|",
+  sprintf("| %d | %.2f | %d | %d | %.1f |", rows$calls, rows$memory / 1e6, rows$threads, rows$descriptors, rows$ms),
+  "",
+  sprintf(
+    "From %d calls on: %+.2f MB (%+.0f bytes a call), %+d threads, %+d descriptors: %s.",
+    first$calls, (last$memory - first$memory) / 1e6, (last$memory - first$memory) / max(last$calls - first$calls, 1),
+    as.integer(last$threads - first$threads), as.integer(last$descriptors - first$descriptors),
+    if (ok) "no growth" else "GROWTH"
+  )
+)
+dir.create("bench", showWarnings = FALSE)
+writeLines(lines, "bench/soak.md")
+writeLines(lines)
+quit(status = if (ok) 0L else 1L)
