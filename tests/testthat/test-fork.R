@@ -112,6 +112,7 @@ test_that("a forked child does not speak on its parent's TLS connection", {
   # The control: two calls of the parent, each of two requests, share a connection.
   expect_lt(result$alone, 4)
   expect_identical(result$children, list(TRUE, TRUE, TRUE))
-  expect_gte(result$with_children, result$alone + 3)
+  # Each of the two children shook hands itself.
+  expect_gte(result$with_children, result$alone + 2)
   expect_identical(result$after, list(TRUE, TRUE))
 })
