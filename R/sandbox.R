@@ -1,6 +1,8 @@
 # What this session has running: the addresses of its sandboxes, by process id.
 the <- new.env(parent = emptyenv())
 the$sandboxes <- list()
+# The remarks that were made and need not be made again.
+the$told <- character()
 
 #' A sandbox to try and test with
 #'

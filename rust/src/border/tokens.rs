@@ -48,7 +48,9 @@ pub(super) fn view(arguments: &Arguments, session: &Session) -> Result<Task> {
         }
         if hits.is_empty() {
             // Why a store had nothing to say is of interest to those who miss something.
-            remarks.into_iter().for_each(|remark| ctx.log.note(remark));
+            for remark in remarks {
+                ctx.log.once(remark);
+            }
         }
         warn_of_others(&ctx, &project, &hits);
         Ok(facts(&ctx, &project, hits.first()))
@@ -60,12 +62,17 @@ fn warn_of_others(ctx: &Ctx, project: &Project, hits: &[Found]) {
     let Some((first, others)) = hits.split_first() else { return };
     let name = project.token_name.as_str();
     let print = first.secret.fingerprint();
+    let shown = |found: &Found| match found.form {
+        Form::Project => found.secret.fingerprint().to_string(),
+        _ => found.form.as_str().to_owned(),
+    };
     for other in others.iter().filter(|other| other.secret.fingerprint() != print) {
         ctx.log.warning(format!(
-            "`{name}` holds different tokens in `{}` ({print}) and in `{}` ({}); `{}` is used",
+            "`{name}` holds different tokens in `{}` ({}) and in `{}` ({}); `{}` is used",
             first.source,
+            shown(first),
             other.source,
-            other.secret.fingerprint(),
+            shown(other),
             first.source
         ));
     }
@@ -73,7 +80,8 @@ fn warn_of_others(ctx: &Ctx, project: &Project, hits: &[Found]) {
 
 fn facts(ctx: &Ctx, project: &Project, found: Option<&Found>) -> Value {
     let name = project.token_name.as_str();
-    let print = found.map(|found| found.secret.fingerprint().to_string());
+    // A fingerprint of something short, such as a password stored by mistake, could be guessed back.
+    let print = found.filter(|f| f.form == Form::Project).map(|f| f.secret.fingerprint().to_string());
     let row = Table {
         columns: vec![
             ("token_name".into(), Column::text([Some(name)])),
@@ -100,7 +108,7 @@ fn facts(ctx: &Ctx, project: &Project, found: Option<&Found>) -> Value {
         line("length", format!("{} characters", found.secret.n_chars()));
         // The mask has one length for all tokens: it says nothing.
         line("mask", "********".to_owned());
-        line("fingerprint", print.unwrap_or_default());
+        line("fingerprint", print.unwrap_or_else(|| "none: a fingerprint is of a token only".to_owned()));
     } else {
         line("set", "no: blank (unset or empty) in every store".to_owned());
     }

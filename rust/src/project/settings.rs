@@ -147,7 +147,7 @@ impl Settings {
                 let order = texts(value)?;
                 // Which stores there are, the store room knows; it names a stranger at the look-up.
                 if order.is_empty() {
-                    return Err("it is a list of stores, in the order of look-up".to_owned());
+                    return Err("it must be a list of stores, in the order of look-up".to_owned());
                 }
                 self.order = order;
             }
@@ -261,7 +261,7 @@ fn text(value: &Toml) -> std::result::Result<String, String> {
     match value {
         Toml::String(text) if !text.is_empty() => Ok(text.clone()),
         Toml::Integer(number) => Ok(number.to_string()),
-        _ => Err("it is one text".to_owned()),
+        _ => Err("it must be one text".to_owned()),
     }
 }
 
@@ -272,7 +272,7 @@ fn texts(value: &Toml) -> std::result::Result<Vec<String>, String> {
         Toml::String(list) => {
             Ok(list.split(',').map(|item| item.trim().to_owned()).filter(|t| !t.is_empty()).collect())
         }
-        _ => Err("it is a list of texts".to_owned()),
+        _ => Err("it must be a list of texts".to_owned()),
     }
 }
 
@@ -288,20 +288,20 @@ fn number(value: &Toml) -> Option<f64> {
 fn seconds(value: &Toml) -> std::result::Result<Duration, String> {
     match number(value) {
         Some(seconds) if (0.001..=86_400.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
-        _ => Err("it is a number of seconds, more than 0 and at most 86400".to_owned()),
+        _ => Err("it must be a number of seconds, more than 0 and at most 86400".to_owned()),
     }
 }
 
 fn whole(value: &Toml, least: u32, most: u32) -> std::result::Result<u32, String> {
     match number(value) {
         Some(n) if n.fract() == 0.0 && (f64::from(least)..=f64::from(most)).contains(&n) => Ok(n as u32),
-        _ => Err(format!("it is a whole number from {least} to {most}")),
+        _ => Err(format!("it must be a whole number from {least} to {most}")),
     }
 }
 
 fn folder(value: &Toml) -> std::result::Result<PathBuf, String> {
     let path = PathBuf::from(text(value)?);
-    if path.is_absolute() { Ok(path) } else { Err("it is an absolute path".to_owned()) }
+    if path.is_absolute() { Ok(path) } else { Err("it must be an absolute path".to_owned()) }
 }
 
 #[cfg(test)]

@@ -32,6 +32,7 @@ pub(crate) fn set_up(ctx: &Ctx, wish: Wish) -> Result<SetUp> {
     let registries = Registries::new(&ctx.dirs);
     let kept = if sandbox || project.dir_path.is_none() { Kept::Session } else { Kept::User };
     refuse_second_origin(&registries, &project, kept, overwrite, &of_sandbox)?;
+    let mut news = Vec::new();
     registries.change(kept, |projects| {
         let known = projects.iter().position(|other| other.short_name == project.short_name);
         if let Some(at) = known {
@@ -41,6 +42,7 @@ pub(crate) fn set_up(ctx: &Ctx, wish: Wish) -> Result<SetUp> {
             } else if other.redcap_uri != project.redcap_uri && !overwrite && !(sandbox && of_sandbox(other)) {
                 return Err(set_up_elsewhere(&project.short_name, &other.redcap_uri));
             }
+            news = changes(other, &project);
         }
         if let Some(path) = project.file() {
             write_into_folder(ctx, &project, &path, overwrite, sandbox)?;
@@ -51,7 +53,58 @@ pub(crate) fn set_up(ctx: &Ctx, wish: Wish) -> Result<SetUp> {
         }
         Ok(())
     })?;
+    for line in news {
+        ctx.log.note(line);
+    }
+    tell_twin(ctx, &registries, &project, kept, overwrite)?;
     Ok(SetUp { project, kept })
+}
+
+/// What setting a project up again changes, one sentence each.
+fn changes(before: &Project, now: &Project) -> Vec<String> {
+    let mut news = Vec::new();
+    let mut compare = |what: &str, before: Option<&str>, now: Option<&str>| {
+        let shown = |value: Option<&str>| value.map_or_else(|| "none".to_owned(), |value| format!("`{value}`"));
+        if before != now {
+            news.push(format!("`{what}` was {} and is {} now", shown(before), shown(now)));
+        }
+    };
+    compare("redcap_uri", Some(before.redcap_uri.as_str()), Some(now.redcap_uri.as_str()));
+    compare("token_name", Some(before.token_name.as_str()), Some(now.token_name.as_str()));
+    compare("dir_path", before.dir_path.as_deref(), now.dir_path.as_deref());
+    compare("redcap_user", before.redcap_user.as_deref(), now.redcap_user.as_deref());
+    compare("dag", before.dag.as_deref(), now.dag.as_deref());
+    if before.dir_path != now.dir_path
+        && let Some(left) = before.file().filter(|file| file.exists())
+    {
+        news.push(format!("`{}` was left where it is", left.display()));
+    }
+    news
+}
+
+/// A project of the same short name in the other layer: the session's stands before the user's.
+fn tell_twin(ctx: &Ctx, registries: &Registries, project: &Project, kept: Kept, overwrite: bool) -> Result<()> {
+    let name = project.short_name.as_str();
+    let same = |other: &Project| other.short_name == project.short_name;
+    match kept {
+        Kept::Session if registries.read(Kept::User)?.iter().any(same) => {
+            ctx.log.note(format!("in this session it stands before the `{name}` that you keep; that one is untouched"));
+        }
+        Kept::User if registries.read(Kept::Session)?.iter().any(same) => {
+            if overwrite {
+                registries.change(Kept::Session, |projects| {
+                    projects.retain(|other| !same(other));
+                    Ok(())
+                })?;
+            } else {
+                ctx.log.note(format!(
+                    "a `{name}` of this session only still stands before it; `delete_project(\"{name}\")` ends that"
+                ));
+            }
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 fn set_up_elsewhere(short_name: &ShortName, other: &ServerUrl) -> Error {
@@ -79,7 +132,9 @@ fn refuse_second_origin(
         return Ok(());
     }
     for (layer, other) in registries.read_both()? {
-        let same_name = layer == kept && other.short_name == project.short_name;
+        // What is kept outranks what is this session's only, if the user says so.
+        let outranked = layer == kept || kept == Kept::User;
+        let same_name = outranked && other.short_name == project.short_name;
         if other.token_name != project.token_name || other.redcap_uri.origin() == project.redcap_uri.origin() {
             continue;
         }
@@ -125,6 +180,8 @@ fn write_into_folder(ctx: &Ctx, project: &Project, path: &Path, overwrite: bool,
 pub(crate) struct Deleted {
     pub(crate) token_name: TokenName,
     pub(crate) removed: Vec<String>,
+    /// Whether it was this session's only, and the user keeps another of that name, which counts again now.
+    pub(crate) twin: bool,
     /// A file in the project's folder that was left, and why.
     pub(crate) left: Option<String>,
 }
@@ -133,12 +190,14 @@ pub(crate) struct Deleted {
 pub(crate) fn delete(ctx: &Ctx, short_name: &ShortName) -> Result<Deleted> {
     let registries = Registries::new(&ctx.dirs);
     let Some((kept, _)) = registries.find(short_name)? else { return Err(unknown(short_name)) };
+    let twin =
+        kept == Kept::Session && registries.read(Kept::User)?.iter().any(|project| project.short_name == *short_name);
     registries.change(kept, |projects| {
         let Some(at) = projects.iter().position(|project| project.short_name == *short_name) else {
             return Err(unknown(short_name));
         };
         let project = projects.remove(at);
-        let mut deleted = Deleted { token_name: project.token_name.clone(), removed: Vec::new(), left: None };
+        let mut deleted = Deleted { token_name: project.token_name.clone(), removed: Vec::new(), left: None, twin };
         if let Some(path) = project.file() {
             match read_project_file(&path) {
                 Ok(Some(there)) if there.short_name == *short_name => {

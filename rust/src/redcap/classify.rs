@@ -143,6 +143,7 @@ pub(crate) fn classify(head: Head<'_>, body: &[u8], scrubber: &Scrubber<'_>) -> 
         _ if memory(body) => Error::new(Kind::Server, "the REDCap server ran out of memory over this request")
             .hint("ask for less at once: fewer fields, fewer records, or in batches"),
         _ => match redcap_error(body) {
+            Some(text) if withheld(status, &text) => in_trouble(),
             Some(text) => redcap(status, &text, scrubber),
             None => front_end(status, begins_html(body) || is_html(head.content_type)),
         },
@@ -153,6 +154,22 @@ pub(crate) fn classify(head: Head<'_>, body: &[u8], scrubber: &Scrubber<'_>) -> 
 fn memory(body: &[u8]) -> bool {
     let body = String::from_utf8_lossy(&body[..body.len().min(4096)]);
     body.contains("REDCap ran out of server memory") || body.contains("Allowed memory size of")
+}
+
+/// Texts that begin like REDCap's errors and are not shown: REDCap refuses with a status of its own, so an
+/// "error" with status 200 comes from somewhere below it, and what a server says of its database has been seen
+/// to name the database's user and password.
+fn withheld(status: u16, text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    status < 400 || text.contains("database") || text.contains("password")
+}
+
+fn in_trouble() -> Error {
+    Error::new(
+        Kind::Server,
+        "the server is in trouble (what it says is not shown: it may hold the server's own secrets)",
+    )
+    .hint("its database may be down; try again later, and tell the REDCap administrator if it stays so")
 }
 
 /// REDCap's own refusals. Status and text together: some servers answer 401 where others answer 403.
@@ -268,6 +285,8 @@ mod tests {
             (405, "<html>".into(), Kind::NotRedcap),
             (200, "<!DOCTYPE html>".into(), Kind::NotRedcap),
             (200, "Could not connect as 'redcap_user' with 'pw'".into(), Kind::NotRedcap),
+            (200, "ERROR: Could not connect to the database server. user: u, password: hunter2".into(), Kind::Server),
+            (400, "ERROR: the database server says password: hunter2".into(), Kind::Server),
             (200, "<br><b>Fatal</b>{\"error\":\"REDCap ran out of server memory\"}".into(), Kind::Server),
             (500, "<html>".into(), Kind::Server),
             (502, "<html>".into(), Kind::Server),
@@ -282,7 +301,14 @@ mod tests {
 
     #[test]
     fn what_the_front_end_wrote_is_never_shown() {
-        for (status, body) in [(200, "password=hunter2"), (403, "<html>hunter2"), (500, "hunter2"), (302, "hunter2")] {
+        for (status, body) in [
+            (200, "ERROR: Could not connect to the database server. user: u, password: hunter2"),
+            (400, "ERROR: the database server says password: hunter2"),
+            (200, "password=hunter2"),
+            (403, "<html>hunter2"),
+            (500, "hunter2"),
+            (302, "hunter2"),
+        ] {
             assert!(!format!("{:?}", error(status, None, body)).contains("hunter2"), "{status}");
         }
     }

@@ -130,7 +130,7 @@ pub(crate) fn is_sample(name: &TokenName) -> bool {
 /// Looks a name up in the stores in their order; stops at the first hit. `None`: blank in all of them.
 ///
 /// # Errors
-/// `store`: a store is there and fails. `argument`: the setting `order` names a store that does not exist.
+/// `store`: a store is there and fails. `argument`: the setting `stores` names a store that does not exist.
 pub(crate) async fn look_up(ctx: &Ctx, wanted: &Wanted) -> Result<Option<Found>> {
     let mut stores = Vec::new();
     for store in opened(ctx, wanted) {
@@ -168,15 +168,15 @@ fn opened(ctx: &Ctx, wanted: &Wanted) -> Vec<Result<Box<dyn Store>>> {
 fn unknown_store(name: &str) -> Error {
     let known: Vec<String> = names().map(|name| format!("`{name}`")).collect();
     let name = crate::token::as_name(name);
-    let message = format!("the setting `order` names a store that does not exist: `{name}`");
-    Error::new(Kind::Argument, message).hint(format!("the stores are {}", known.join(", "))).field("argument", "order")
+    let message = format!("the setting `stores` names a store that does not exist: `{name}`");
+    Error::new(Kind::Argument, message).hint(format!("the stores are {}", known.join(", "))).field("argument", "stores")
 }
 
 async fn first_hit(stores: &[Box<dyn Store>], ctx: &Ctx, wanted: &Wanted) -> Result<Option<Found>> {
     for store in stores {
         let Sighting { answer, remark, .. } = sighting(store.as_ref(), &ctx.settings.token_form, wanted).await;
         if let Some(remark) = remark {
-            ctx.log.note(remark);
+            ctx.log.once(remark);
         }
         if let Some(found) = answer? {
             return Ok(Some(found));

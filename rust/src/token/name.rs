@@ -12,6 +12,13 @@ pub fn looks_like_token(text: &str) -> bool {
     matches!(text.len(), 32 | 64) && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
+/// Whether a name is a token that lost some characters on its way: a long run of hexadecimal digits and nothing
+/// else, with several digits among them, so that a word such as `FACADE` passes.
+fn nearly_a_token(name: &str) -> bool {
+    let digits = name.bytes().filter(u8::is_ascii_digit).count();
+    name.len() >= 20 && digits >= 4 && name.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
 /// What is shown of a text that stands where a name belongs: itself, if it is a plain name and no part of a token can
 /// be in it (8 hexadecimal digits in a row).
 pub(crate) fn as_name(text: &str) -> &str {
@@ -33,7 +40,7 @@ pub(crate) fn token_in_argument(argument: &str) -> Error {
 }
 
 fn checked(text: &str, argument: &str, max: usize, first: fn(u8) -> bool, rule: &str) -> Result<String> {
-    if looks_like_token(text) {
+    if looks_like_token(text) || nearly_a_token(text) {
         return Err(token_in_argument(argument));
     }
     let bytes = text.as_bytes();
@@ -44,7 +51,7 @@ fn checked(text: &str, argument: &str, max: usize, first: fn(u8) -> bool, rule: 
     if legal {
         Ok(text.to_owned())
     } else {
-        Err(Error::new(Kind::Argument, format!("`{argument}` is not usable: {rule}")).field("argument", argument))
+        Err(Error::new(Kind::Argument, format!("`{argument}` must {rule}")).field("argument", argument))
     }
 }
 
@@ -58,7 +65,7 @@ impl ShortName {
     /// # Errors
     /// `argument` when the form is wrong, `token_in_argument` when a token was given.
     pub fn new(text: &str) -> Result<Self> {
-        let rule = "it starts with a letter, goes on with letters, digits or `_`, and has 31 characters at most";
+        let rule = "start with a letter, go on with letters, digits or `_`, and have 31 characters at most";
         checked(text, "short_name", 31, |b| b.is_ascii_alphabetic(), rule).map(Self)
     }
 
@@ -83,7 +90,7 @@ impl TokenName {
     /// # Errors
     /// `argument` when the form is wrong, `token_in_argument` when a token was given.
     pub fn new(text: &str) -> Result<Self> {
-        let rule = "it has letters, digits or `_`, does not start with a digit, and has 50 characters at most";
+        let rule = "have letters, digits or `_`, not start with a digit, and have 50 characters at most";
         checked(text, "token_name", 50, |b| b.is_ascii_alphabetic() || b == b'_', rule).map(Self)
     }
 
@@ -132,6 +139,10 @@ mod tests {
                 assert_eq!(error.kind, Kind::TokenInArgument);
                 assert!(!format!("{error:?}").to_lowercase().contains(&token.to_lowercase()[..8]));
             }
+        }
+        for cut in ["FA4E0123456789abcdef0123456789a", "FA4E0123456789abcdef01234"] {
+            assert_eq!(ShortName::new(cut).unwrap_err().kind, Kind::TokenInArgument);
+            assert_eq!(TokenName::new(cut).unwrap_err().kind, Kind::TokenInArgument);
         }
         assert!(looks_like_token(" 0123456789abcdefABCDEF0123456789\n"));
         assert!(!looks_like_token("0123456789abcdefABCDEF012345678"));

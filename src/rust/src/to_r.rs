@@ -66,6 +66,7 @@ fn answer<const N: usize>(kind: &str, events: &[Event], rest: [(&str, Robj); N])
     let events = events.iter().map(|event| {
         let (kind, shown) = match event {
             Event::Note(shown) => ("note", shown),
+            Event::Once(shown) => ("once", shown),
             Event::Warning(shown) => ("warning", shown),
         };
         named([("kind", text(kind)), ("text", text(&printable(shown)))])
