@@ -26,10 +26,10 @@ test_that("what view_project_token() prints is what it says it is", {
   project <- local_view()
   # A constant, so that the fingerprint is; it opens nothing.
   withr::local_envvar(REDCapSync_STUDY = strrep("00", 16))
-  withr::local_options(keycap.quiet = FALSE, keycap.stores = "env")
-  expect_snapshot(view_project_token(project))
+  withr::local_options(keycap.stores = "env")
+  expect_snapshot(cat(said(view_project_token(project))))
   withr::local_envvar(REDCapSync_STUDY = NA)
-  expect_snapshot(view_project_token(project))
+  expect_snapshot(cat(said(view_project_token(project))))
 })
 
 test_that("the return value is invisible and quiet is quiet", {
