@@ -16,6 +16,9 @@ help:
 	@echo 'make platforms   compiles that tarball for Windows, macOS and Linux on ARM'
 	@echo 'make soak        10,000 calls in one session; writes bench/soak.md'
 	@echo 'make locks       brings src/rust/Cargo.lock and inst/AUTHORS in line with rust/Cargo.lock'
+	@echo 'make adversary   1 GB of data that is nearly a token, through the pipeline, byte for byte'
+	@echo 'make fuzz        a million inputs for each fuzz target'
+	@echo 'make mutants     faults injected on purpose: each has to make its test fail'
 	@echo 'make clean       removes what was built'
 
 demo: install
@@ -58,6 +61,22 @@ locks:
 authors:
 	@sh tools/authors.sh
 
+# The long runs; their figures stand in bench/.
+.PHONY: adversary fuzz mutants
+
+adversary:
+	@sh tools/setup.sh demo
+	@cd rust && KEYCAP_ADVERSARY_MB=1000 sh ../tools/with-r.sh cargo test --locked --lib -- \
+	  redcap::tests::data::data_rich_in_digits --nocapture
+
+fuzz:
+	@sh tools/setup.sh demo
+	@sh tools/fuzz.sh
+
+mutants:
+	@sh tools/setup.sh demo
+	@sh tests/mutants/run.sh
+
 clean:
 	sh cleanup
-	rm -rf build rust/target src/rust/core
+	rm -rf build rust/target rust/fuzz/target src/rust/core

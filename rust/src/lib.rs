@@ -9,8 +9,12 @@ pub mod border;
 pub mod ctx;
 pub mod error;
 mod file;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod hex;
 pub mod net;
+#[cfg(test)]
+mod numbers;
 pub mod project;
 pub mod redcap;
 pub mod sandbox;

@@ -6,5 +6,7 @@ mod setup;
 
 pub(crate) use registry::Registries;
 pub use registry::{Kept, Project};
+#[cfg(any(test, fuzzing))]
+pub(crate) use registry::{parse_project_file, parse_registry};
 pub use settings::{Settings, SettingsSource};
 pub(crate) use setup::{Wish, delete, set_up, unknown};

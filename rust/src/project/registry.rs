@@ -175,7 +175,7 @@ fn json_fault(e: &serde_json::Error) -> String {
     format!("{what}, line {}", e.line())
 }
 
-pub(super) fn parse_registry(text: &str, path: &Path) -> Result<Vec<Project>> {
+pub(crate) fn parse_registry(text: &str, path: &Path) -> Result<Vec<Project>> {
     let stored: StoredRegistry = serde_json::from_str(text).map_err(|e| damaged(path, &json_fault(&e)))?;
     if stored.keycap_registry != VERSION {
         return Err(damaged(path, "it was written by a newer keycap"));
@@ -186,12 +186,15 @@ pub(super) fn parse_registry(text: &str, path: &Path) -> Result<Vec<Project>> {
 
 /// Reads the project file in a project's folder; `None` where there is none.
 pub(super) fn read_project_file(path: &Path) -> Result<Option<Project>> {
-    let Some(text) = read_text(path)? else { return Ok(None) };
-    let stored: StoredProjectFile = serde_json::from_str(&text).map_err(|e| damaged(path, &json_fault(&e)))?;
+    read_text(path)?.map(|text| parse_project_file(&text, path)).transpose()
+}
+
+pub(crate) fn parse_project_file(text: &str, path: &Path) -> Result<Project> {
+    let stored: StoredProjectFile = serde_json::from_str(text).map_err(|e| damaged(path, &json_fault(&e)))?;
     if stored.keycap_project != VERSION {
         return Err(damaged(path, "it was written by a newer keycap"));
     }
-    Project::from_stored(stored.project).map(Some).map_err(|e| damaged(path, &e.message))
+    Project::from_stored(stored.project).map_err(|e| damaged(path, &e.message))
 }
 
 pub(super) fn write_project_file(path: &Path, project: &Project) -> Result<()> {

@@ -115,9 +115,23 @@ impl Settings {
             site: read(&dirs.site)?,
             site_place: dirs.site.display().to_string(),
         };
-        let locked = layers.locked()?;
-        let mut settings = Self { interactive: source.interactive, ..Self::default() };
+        let mut settings = Self::merged(&layers)?;
+        settings.interactive = source.interactive;
         settings.net.proxy = source.proxy;
+        Ok(settings)
+    }
+
+    /// The settings of a site's file and of nothing else.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn of_site(text: &str) -> Result<Self> {
+        let site = parse(text, Path::new("site.toml"))?;
+        let site_place = "site.toml".to_owned();
+        Self::merged(&Layers { site, site_place, ..Layers::default() })
+    }
+
+    fn merged(layers: &Layers) -> Result<Self> {
+        let locked = layers.locked()?;
+        let mut settings = Self::default();
         for (key, _) in KEYS {
             let Some((value, place)) = layers.find(key, &locked) else { continue };
             settings.set(key, &value).map_err(|fault| unusable(key, &place, fault))?;
@@ -164,6 +178,7 @@ impl Settings {
     }
 }
 
+#[derive(Default)]
 struct Layers {
     options: Vec<(String, String)>,
     environment: Vec<(String, String)>,
@@ -203,6 +218,10 @@ fn read(path: &Path) -> Result<Table> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Table::new()),
         Err(e) => return Err(crate::file::fault(path, "cannot be read", &e)),
     };
+    parse(&text, path)
+}
+
+fn parse(text: &str, path: &Path) -> Result<Table> {
     let damaged = |why: &str| {
         Error::new(Kind::Damaged, format!("the settings file `{}` is damaged: {why}", path.display()))
             .hint("correct it by hand; keycap does not go on with half of its settings")
@@ -215,7 +234,7 @@ fn read(path: &Path) -> Result<Table> {
     })?;
     if let Some(stranger) = table.keys().find(|key| !KEYS.iter().any(|(known, _)| known == key)) {
         let known = KEYS.map(|(key, _)| key).join(", ");
-        let stranger = if crate::token::looks_like_token(stranger) { "(a token?)" } else { stranger };
+        let stranger = crate::token::as_name(stranger);
         return Err(damaged(&format!("`{stranger}` is not a setting")).hint(format!("the settings are {known}")));
     }
     Ok(table)
@@ -347,6 +366,7 @@ mod tests {
         for (text, kind, part) in [
             ("timeout = \n", Kind::Damaged, "line 1"),
             ("timeoutt = 3\n", Kind::Damaged, "`timeoutt` is not a setting"),
+            ("REDCapSync_A9A3F0C7712 = 3\n", Kind::Damaged, "`(not a name)` is not a setting"),
             ("timeout = \"soon\"\n", Kind::Argument, "seconds"),
             ("stores = []\n", Kind::Argument, "list of stores"),
             ("limit = 601\n", Kind::Argument, "from 1 to 600"),

@@ -13,5 +13,11 @@ mod request;
 #[cfg(test)]
 mod tests;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use classify::{HEAD, Head, MOST_TEXT, classify, is_data};
 pub(crate) use pipeline::{Operation, blank, malformed, wanted};
+#[cfg(any(test, fuzzing))]
+pub(crate) use probe::information;
 pub(crate) use probe::{Probe, probe};
+#[cfg(any(test, fuzzing))]
+pub(crate) use request::Expect;

@@ -93,6 +93,11 @@ impl Operation {
         self.found.as_ref().map(|found| found.secret.fingerprint().to_string())
     }
 
+    /// A text of the server's that came as data and is shown, scrubbed.
+    pub(crate) fn scrub(&self, text: &str) -> String {
+        self.found.as_ref().map_or_else(|| text.to_owned(), |found| found.secret.scrubber().scrub(text))
+    }
+
     /// The token goes only to the origin that its name is bound to, by the user's own registry, this session's,
     /// or the site's list of servers. Comes before any look-up.
     fn bound_origin(&self) -> Result<()> {
@@ -205,7 +210,11 @@ impl Operation {
         open.outcome.status = Some(answer.status);
         open.outcome.server_date = answer.date.as_deref().map(|date| scrubber.scrub(date).chars().take(40).collect());
         let mut head = Zeroizing::new(Vec::new());
-        let ended = gather(&mut answer, &mut head, HEAD, &mut open.outcome.bytes).await.map_err(unknown)?;
+        let ended = match gather(&mut answer, &mut head, HEAD, &mut open.outcome.bytes).await {
+            // What breaks off is known by its status all the same: a 403 is not tried again.
+            Err(_) if answer.status != 200 => true,
+            other => other.map_err(unknown)?,
+        };
         if !is_data(answer.status, &head, request.expect) {
             if !ended {
                 // What comes behind an error is of no interest where it breaks off or never ends.
@@ -218,6 +227,12 @@ impl Operation {
                 asked: uri.url(),
             };
             let error = classify(said, &head[..head.len().min(MOST_TEXT)], scrubber);
+            // That a gateway gave up, a server failed or a strange page came back does not say what became of it.
+            let by_redcap =
+                !matches!(error.kind, Kind::Server) && (error.kind != Kind::NotRedcap || answer.status > 299);
+            if request.writes && !by_redcap {
+                return Err(outcome_unknown(&error).field("status", answer.status).into());
+            }
             return Err(Failed { again: matches!(answer.status, 408 | 500 | 502..=504), error });
         }
         let mut watch = scrubber.watch();
@@ -310,17 +325,21 @@ struct Failed {
 impl Failed {
     fn of_fault(fault: Fault, writes: bool) -> Self {
         if writes && fault.sent {
-            let why = fault.error.message;
-            return Error::new(
-                Kind::OutcomeUnknown,
-                format!("the import was sent and its outcome is not known ({why}); it is not sent again"),
-            )
-            .hint("look in REDCap's log whether it arrived before you send it again")
-            .into();
+            return outcome_unknown(&fault.error).into();
         }
         let again = fault.error.kind == Kind::Connection;
         Self { error: fault.error, again }
     }
+}
+
+/// The error for an import whose bytes went out and of which nobody knows what became of it.
+fn outcome_unknown(why: &Error) -> Error {
+    let why = &why.message;
+    Error::new(
+        Kind::OutcomeUnknown,
+        format!("the import was sent and its outcome is not known ({why}); it is not sent again"),
+    )
+    .hint("look in REDCap's log whether it arrived before you send it again")
 }
 
 impl From<Error> for Failed {

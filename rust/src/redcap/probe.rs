@@ -25,7 +25,7 @@ pub(crate) async fn probe(ctx: &Ctx, project: &Project, mut operation: Operation
     let version = operation.collect(&Request::read("version", Expect::Version), 64 * 1024).await?;
     let version = String::from_utf8_lossy(&version).trim_matches(|c: char| !c.is_ascii_digit()).to_owned();
     let information = match operation.collect(&Request::read("project", Expect::Json), 4 * 1024 * 1024).await {
-        Ok(body) => Ok(information(&body)?),
+        Ok(body) => Ok(information(&body, |text| operation.scrub(text))?),
         Err(error) if error.kind == Kind::Redcap => Err(error.message),
         Err(error) => return Err(error),
     };
@@ -47,7 +47,8 @@ pub(crate) async fn probe(ctx: &Ctx, project: &Project, mut operation: Operation
     Ok(Probe { version, project_id, project_title, fingerprint, api_page, remark })
 }
 
-fn information(body: &[u8]) -> Result<(String, Option<String>)> {
+/// Id and title. They came as data, where a token may hide in escapes, and are shown: no part of it passes.
+pub(crate) fn information(body: &[u8], scrub: impl Fn(&str) -> String) -> Result<(String, Option<String>)> {
     let strange = || {
         Error::new(Kind::NotRedcap, "the answer is not what REDCap gives as project information")
             .hint("check `redcap_uri`: the API address ends in `/api/`")
@@ -60,11 +61,12 @@ fn information(body: &[u8]) -> Result<(String, Option<String>)> {
         Some(Json::String(id)) => id.clone(),
         _ => return Err(strange()),
     };
-    if id.is_empty() || id.len() > 12 || !id.bytes().all(|b| b.is_ascii_digit()) {
+    if id.is_empty() || id.len() > 12 || !id.bytes().all(|b| b.is_ascii_digit()) || scrub(&id) != id {
         return Err(strange());
     }
     let title = json.get("project_title").and_then(Json::as_str);
-    Ok((id, title.map(|title| title.chars().filter(|c| !c.is_control()).take(200).collect())))
+    let plain = |title: &str| title.chars().filter(|c| !c.is_control()).collect::<String>();
+    Ok((id, title.map(|title| scrub(&plain(title)).chars().take(200).collect())))
 }
 
 fn changed(project: &Project, known: &str, now: &str) -> Error {
@@ -95,6 +97,10 @@ fn api_page(project: &Project, version: &str, project_id: Option<&str>) -> Strin
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn information(body: &[u8]) -> Result<(String, Option<String>)> {
+        super::information(body, str::to_owned)
+    }
 
     #[test]
     fn project_information_is_read_with_the_id_as_number_or_text() {

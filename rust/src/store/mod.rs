@@ -167,11 +167,8 @@ fn opened(ctx: &Ctx, wanted: &Wanted) -> Vec<Result<Box<dyn Store>>> {
 
 fn unknown_store(name: &str) -> Error {
     let known: Vec<String> = names().map(|name| format!("`{name}`")).collect();
-    let message = if crate::token::looks_like_token(name) {
-        "the setting `order` holds what looks like a token".to_owned()
-    } else {
-        format!("the setting `order` names a store that does not exist: `{name}`")
-    };
+    let name = crate::token::as_name(name);
+    let message = format!("the setting `order` names a store that does not exist: `{name}`");
     Error::new(Kind::Argument, message).hint(format!("the stores are {}", known.join(", "))).field("argument", "order")
 }
 
@@ -200,6 +197,15 @@ async fn sighting(store: &dyn Store, rule: &FormRule, wanted: &Wanted) -> Sighti
         }
     }
 }
+
+/// What a look-up makes of bytes that a store gave.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn given(bytes: &[u8], rule: &FormRule) -> Option<Found> {
+    sealed(Raw::copy_of(bytes), rule, env::NAME)
+}
+
+#[cfg(all(any(test, fuzzing), target_os = "linux"))]
+pub(crate) use keyring::shown;
 
 /// Seals what a store gave. Nothing, or nothing but a line break, is blank: no hit.
 fn sealed(raw: Raw, rule: &FormRule, source: &'static str) -> Option<Found> {

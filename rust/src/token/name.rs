@@ -12,6 +12,15 @@ pub fn looks_like_token(text: &str) -> bool {
     matches!(text.len(), 32 | 64) && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
+/// What is shown of a text that stands where a name belongs: itself, if it is a plain name and no part of a token can
+/// be in it (8 hexadecimal digits in a row).
+pub(crate) fn as_name(text: &str) -> &str {
+    let bytes = text.as_bytes();
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+    let digits = bytes.windows(8).any(|run| run.iter().all(u8::is_ascii_hexdigit));
+    if !bytes.is_empty() && bytes.len() <= 40 && bytes.iter().all(plain) && !digits { text } else { "(not a name)" }
+}
+
 /// The error for a token that was given where a name belongs. It does not repeat what was given.
 pub(crate) fn token_in_argument(argument: &str) -> Error {
     Error::new(
@@ -93,6 +102,16 @@ mod tests {
         let longest = "A".repeat(31);
         let short = ShortName::new(&longest).unwrap();
         assert!(TokenName::new(short.default_token_name().as_str()).is_ok());
+    }
+
+    #[test]
+    fn what_is_no_name_is_not_repeated() {
+        for name in ["timeoutt", "keyrings", "a-b.c_1234567"] {
+            assert_eq!(as_name(name), name);
+        }
+        for other in ["", "a b", "A=B", "x12345678", "xdeadBEEFx", "\u{1b}[1m", "ä", &"k".repeat(41)] {
+            assert_eq!(as_name(other), "(not a name)");
+        }
     }
 
     #[test]
