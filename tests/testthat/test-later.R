@@ -73,7 +73,9 @@ test_that("Ctrl-C in such a callback ends both calls, and the next call works", 
   expect_identical(result$outcome, "interrupted")
   expect_identical(result$next_call, "token_refused")
   expect_true(all(result$after <= result$before), info = toString(result))
-  # Both calls, the inner and the outer one, stand in the log: none is left open.
+  # The log holds the inner call as interrupted, and no call is left open.
   text <- unlist(lapply(audit_files(), readLines, warn = FALSE))
-  expect_match(text, "interrupted", fixed = TRUE, all = FALSE)
+  outcomes <- grep("\"phase\":\"outcome\"", text, fixed = TRUE, value = TRUE)
+  expect_match(outcomes, "\"interrupted\"", fixed = TRUE, all = FALSE)
+  expect_length(outcomes, sum(grepl("\"phase\":\"intent\"", text, fixed = TRUE)))
 })
