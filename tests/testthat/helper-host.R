@@ -38,6 +38,39 @@ memory <- function(field = "VmRSS") {
   1024 * as.numeric(gsub("[^0-9]", "", line))
 }
 
+# Bytes that the C library has lent out, to R and to Rust. Unlike the memory of the process they do not hold what
+# both have given back, and so they do not move in steps of megabytes. R gives its pages back little by little.
+allocated <- function(library) {
+  for (i in 1:20) gc()
+  if (!is.loaded("keycap_test_allocated")) dyn.load(library)
+  .C("keycap_test_allocated", bytes = double(1))$bytes
+}
+
+# The library that this takes; made in the folder `dir`.
+allocated_library <- function(dir) {
+  compiled(dir, "allocated", c(
+    "#include <malloc.h>",
+    "void keycap_test_allocated(double *bytes) {",
+    "  struct mallinfo2 info = mallinfo2();",
+    "  *bytes = (double) info.uordblks + (double) info.hblkhd;",
+    "}"
+  ))
+}
+
+# A shared library from a few lines of C.
+compiled <- function(dir, name, lines) {
+  writeLines(lines, file.path(dir, paste0(name, ".c")))
+  old <- setwd(dir)
+  on.exit(setwd(old))
+  out <- system2(
+    file.path(R.home("bin"), "R"), c("CMD", "SHLIB", paste0(name, ".c"), "-ldl"),
+    stdout = TRUE, stderr = TRUE
+  )
+  library <- file.path(dir, paste0(name, ".so"))
+  if (!file.exists(library)) stop(name, " does not compile: ", paste(out, collapse = "\n"))
+  library
+}
+
 reset_peak <- function() {
   cat("5", file = "/proc/self/clear_refs")
 }
@@ -154,8 +187,7 @@ local_refusing <- function(short_name = "WORKS", frame = parent.frame()) {
 # answers would do the same, but cannot be had without being root, nor told when to end.)
 local_resolver <- function(frame = parent.frame()) {
   dir <- withr::local_tempdir("resolver", .local_envir = frame)
-  source <- file.path(dir, "resolver.c")
-  writeLines(c(
+  library <- compiled(dir, "resolver", c(
     "#define _GNU_SOURCE",
     "#include <dlfcn.h>",
     "#include <netdb.h>",
@@ -172,11 +204,7 @@ local_resolver <- function(frame = parent.frame()) {
     "  }",
     "  return ((resolver *) dlsym(RTLD_NEXT, \"getaddrinfo\"))(node, service, hints, found);",
     "}"
-  ), source)
-  r <- file.path(R.home("bin"), "R")
-  out <- withr::with_dir(dir, system2(r, c("CMD", "SHLIB", "resolver.c", "-ldl"), stdout = TRUE, stderr = TRUE))
-  library <- file.path(dir, "resolver.so")
-  if (!file.exists(library)) stop("the resolver does not compile: ", paste(out, collapse = "\n"))
+  ))
   list(
     env = c(LD_PRELOAD = library),
     asked = function() if (file.exists(file.path(dir, "asked"))) length(readLines(file.path(dir, "asked"))) else 0L,

@@ -81,7 +81,7 @@ test_that("the measure of memory sees a body that is kept whole", {
   growth <- in_session(function() {
     reset_peak()
     before <- memory()
-    body <- paste(rep("ERROR: %s {x} ", 1024 * 7500), collapse = "")
+    body <- strrep("ERROR: %s {x} ", 1024 * 2500)
     nchar(body)
     memory("VmHWM") - before
   })

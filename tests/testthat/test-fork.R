@@ -13,7 +13,7 @@ test_that("forked children call while the parent keeps a connection, and the par
     }
     before <- sockets()
     result <- list(parent = works(), inherited = sockets() - before)
-    result$children <- parallel::mclapply(1:4, works, mc.cores = 4)
+    result$children <- parallel::mclapply(1:4, works, mc.cores = 2)
     result$after_children <- works()
     # A child that lets go of all that it inherited: finalizers run, the package is unloaded.
     leaving <- parallel::mcparallel({
@@ -63,7 +63,7 @@ test_that("forked children look up in the keyring after their parent did, and th
       "stored <- system2('sh', c('-c', shQuote(command)), stdin = commandArgs(TRUE)[1])",
       "reason <- function(i) attr(suppressWarnings(keycap::test_project_token('STUDY')), 'reason')",
       "cat('parent', reason(), '\\n')",
-      "children <- parallel::mclapply(1:4, reason, mc.cores = 4)",
+      "children <- parallel::mclapply(1:4, reason, mc.cores = 2)",
       "cat('children', unlist(children), '\\n')",
       "cat('parent', reason(), '\\n')"
     ),
@@ -103,7 +103,7 @@ test_that("a forked child does not speak on its parent's TLS connection", {
     works <- function(i = NULL) tryCatch(isTRUE(keycap::test_project_token(project)), error = conditionMessage)
     handshakes <- function() length(readLines(file.path(dir, "handshakes")))
     result <- list(parent = list(works(), works()), alone = handshakes())
-    result$children <- parallel::mclapply(1:3, works, mc.cores = 3)
+    result$children <- parallel::mclapply(1:3, works, mc.cores = 2)
     result$after <- list(works(), works())
     result$with_children <- handshakes()
     result
@@ -112,6 +112,7 @@ test_that("a forked child does not speak on its parent's TLS connection", {
   # The control: two calls of the parent, each of two requests, share a connection.
   expect_lt(result$alone, 4)
   expect_identical(result$children, list(TRUE, TRUE, TRUE))
-  expect_gte(result$with_children, result$alone + 3)
+  # Each of the two children shook hands itself.
+  expect_gte(result$with_children, result$alone + 2)
   expect_identical(result$after, list(TRUE, TRUE))
 })
