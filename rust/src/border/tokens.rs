@@ -48,7 +48,9 @@ pub(super) fn view(arguments: &Arguments, session: &Session) -> Result<Task> {
         }
         if hits.is_empty() {
             // Why a store had nothing to say is of interest to those who miss something.
-            remarks.into_iter().for_each(|remark| ctx.log.note(remark));
+            for remark in remarks {
+                ctx.log.note(remark);
+            }
         }
         warn_of_others(&ctx, &project, &hits);
         Ok(facts(&ctx, &project, hits.first()))
