@@ -6,6 +6,8 @@ mod bodies;
 mod data;
 mod echoes;
 mod faults;
+#[cfg(target_os = "linux")]
+mod memory;
 mod redirects;
 mod world;
 mod writes;
