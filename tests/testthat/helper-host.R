@@ -41,7 +41,7 @@ memory <- function(field = "VmRSS") {
 # Bytes that the C library has lent out, to R and to Rust. Unlike the memory of the process they do not hold what
 # both have given back, and so they do not move in steps of megabytes. R gives its pages back little by little.
 allocated <- function(library) {
-  for (i in 1:20) gc()
+  for (i in 1:10) gc()
   if (!is.loaded("keycap_test_allocated")) dyn.load(library)
   .C("keycap_test_allocated", bytes = double(1))$bytes
 }

@@ -8,7 +8,7 @@ test_that("a command to a sandbox that was killed is an error, and nothing of th
     # The first sandbox, so that what R and cli keep for themselves is there.
     keycap::stop_sandbox(keycap::start_sandbox())
     before <- settled()
-    rounds <- lapply(1:3, function(i) {
+    rounds <- lapply(1:2, function(i) {
       sandbox <- keycap::start_sandbox()
       project <- keycap::setup_project("TEST", file.path(tempdir(), "test"), sandbox$redcap_uri)
       works <- isTRUE(keycap::test_project_token(project))
