@@ -68,7 +68,6 @@ stage_check() {
   listing > build/check/home.before
   (
     cd build/check && HOME=$root/build/check/home && export HOME &&
-      NOT_CRAN=true && export NOT_CRAN && # snapshots are compared too
       unset R_USER_CONFIG_DIR R_USER_DATA_DIR R_USER_CACHE_DIR XDG_CONFIG_HOME XDG_DATA_HOME XDG_CACHE_HOME &&
       NOT_CRAN=true run R CMD check --as-cran --no-manual keycap_*.tar.gz
   )

@@ -5,8 +5,8 @@ use super::ctx;
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
 use crate::net::io::{self, Task};
-use crate::project::Project;
-use crate::redcap::{Operation, Probe, blank, probe, wanted};
+use crate::project::{Bound, Project, Registries};
+use crate::redcap::{Operation, Probe, blank, by_token_name, probe, wanted};
 use crate::store::{self, Environment, Found, Sighting};
 use crate::token::Form;
 use crate::value::{Column, Table, Value};
@@ -28,7 +28,14 @@ pub(super) fn view(arguments: &Arguments, session: &Session) -> Result<Task> {
         let mut hits: Vec<Found> = Vec::new();
         let mut trouble = Vec::new();
         let mut remarks = Vec::new();
-        for Sighting { source, answer, remark } in store::look_everywhere(&ctx, &wanted(&project, sandbox)).await {
+        let wanted = match Registries::new(&ctx.dirs).bound(&project, sandbox)? {
+            Bound::Here(entry) => wanted(&entry, sandbox),
+            Bound::Elsewhere(_) => {
+                ctx.log.note("this project is not set up here as the object says; a call with it would be refused");
+                by_token_name(&project)
+            }
+        };
+        for Sighting { source, answer, remark } in store::look_everywhere(&ctx, &wanted).await {
             remarks.extend(remark);
             match answer {
                 Ok(found) => hits.extend(found),

@@ -4,7 +4,7 @@ mod registry;
 mod settings;
 mod setup;
 
-pub(crate) use registry::Registries;
+pub(crate) use registry::{Bound, Registries};
 pub use registry::{Kept, Project};
 #[cfg(any(test, fuzzing))]
 pub(crate) use registry::{parse_project_file, parse_registry};

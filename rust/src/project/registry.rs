@@ -40,6 +40,9 @@ pub struct Project {
     pub dag: Option<String>,
     /// REDCap's id of the project, pinned by the first successful test.
     pub project_id: Option<String>,
+    /// Whether it was set up at a sandbox of this session: it then counts only while that sandbox runs. Behind the
+    /// same port there may be anybody afterwards.
+    pub sandbox: bool,
 }
 
 /// A project as it stands in files.
@@ -53,6 +56,8 @@ struct Stored {
     redcap_user: Option<String>,
     dag: Option<String>,
     project_id: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    sandbox: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -78,13 +83,16 @@ impl Project {
             redcap_user: self.redcap_user.clone(),
             dag: self.dag.clone(),
             project_id: self.project_id.clone(),
+            sandbox: self.sandbox,
         }
     }
 
     fn from_stored(stored: Stored) -> Result<Self> {
         for (text, what) in [(&stored.dir_path, "dir_path"), (&stored.redcap_user, "redcap_user"), (&stored.dag, "dag")]
         {
-            if text.as_deref().is_some_and(looks_like_token) {
+            let last =
+                |text: &str| text.rsplit(['/', '\\']).find(|part| !part.is_empty()).is_some_and(looks_like_token);
+            if text.as_deref().is_some_and(last) {
                 return Err(crate::token::token_in_argument(what));
             }
         }
@@ -100,6 +108,7 @@ impl Project {
             redcap_user: stored.redcap_user,
             dag: stored.dag,
             project_id: stored.project_id,
+            sandbox: stored.sandbox,
         })
     }
 
@@ -128,6 +137,7 @@ impl Project {
             redcap_user: optional("redcap_user")?,
             dag: optional("dag")?,
             project_id: optional("project_id")?,
+            sandbox: false,
         })
     }
 
@@ -227,6 +237,14 @@ impl Kept {
     }
 }
 
+/// What the registries say of a project object.
+pub(crate) enum Bound {
+    /// It stands for this entry.
+    Here(Box<Project>),
+    /// It stands for none; these are the entries with its token name.
+    Elsewhere(Vec<Project>),
+}
+
 /// Both layers.
 pub(crate) struct Registries {
     user: PathBuf,
@@ -280,14 +298,20 @@ impl Registries {
         Ok(self.read_both()?.into_iter().find(|(_, project)| project.short_name == *short_name))
     }
 
-    /// The origins that a token name is bound to by this user's or this session's registry.
-    pub(crate) fn origins_of(&self, token_name: &TokenName) -> Result<Vec<Origin>> {
-        let both = self.read_both()?;
-        Ok(both
-            .into_iter()
-            .filter(|(_, project)| project.token_name == *token_name)
-            .map(|(_, project)| project.redcap_uri.origin().clone())
-            .collect())
+    /// The one entry that a project object stands for: same short name, same token name, same origin. The entry is
+    /// what counts from then on, and never the object. `sandbox`: its origin is that of a sandbox that runs.
+    pub(crate) fn bound(&self, hint: &Project, sandbox: bool) -> Result<Bound> {
+        let named = self.read_both()?.into_iter().map(|(_, entry)| entry);
+        let named: Vec<Project> = named.filter(|entry| entry.token_name == hint.token_name).collect();
+        let here = |entry: &&Project| {
+            entry.redcap_uri.origin() == hint.redcap_uri.origin()
+                && entry.short_name == hint.short_name
+                && (!entry.sandbox || sandbox)
+        };
+        Ok(match named.iter().find(here) {
+            Some(entry) => Bound::Here(Box::new(entry.clone())),
+            None => Bound::Elsewhere(named),
+        })
     }
 
     /// Forgets this session's projects at an origin: that of a sandbox that has ended.

@@ -13,7 +13,7 @@ use toml::{Table, Value as Toml};
 use crate::ctx::Dirs;
 use crate::error::{Error, Kind, Result};
 use crate::net::{NetSettings, Origin, ProxyEnv};
-use crate::token::FormRule;
+use crate::token::{FormRule, looks_like_token};
 use crate::value::Value;
 
 /// Every setting, with what it means. A name that is not in this list is an error, so that a slip in a
@@ -141,6 +141,9 @@ impl Settings {
     }
 
     fn set(&mut self, key: &str, value: &Toml) -> std::result::Result<(), String> {
+        if value.as_str().is_some_and(looks_like_token) {
+            return Err("it looks like a token; no setting holds one, and the token should be regenerated".to_owned());
+        }
         match key {
             "token_form" => self.token_form = FormRule::parse(&text(value)?).map_err(|e| e.message)?,
             "stores" => {

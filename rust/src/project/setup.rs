@@ -31,9 +31,11 @@ pub(crate) fn set_up(ctx: &Ctx, wish: Wish) -> Result<SetUp> {
     let sandbox = of_sandbox(&project);
     let registries = Registries::new(&ctx.dirs);
     let kept = if sandbox || project.dir_path.is_none() { Kept::Session } else { Kept::User };
-    refuse_second_origin(&registries, &project, kept, overwrite, &of_sandbox)?;
+    project.sandbox = sandbox;
     let mut news = Vec::new();
     registries.change(kept, |projects| {
+        // Under the lock: two processes at once must not bind one name to two origins.
+        refuse_second_origin(&registries, &project, kept, overwrite, &of_sandbox)?;
         let known = projects.iter().position(|other| other.short_name == project.short_name);
         if let Some(at) = known {
             let other = &projects[at];

@@ -40,7 +40,7 @@ pub(crate) fn is_data(status: u16, head: &[u8], expect: Expect) -> bool {
     }
 }
 
-fn is_version(text: &[u8]) -> bool {
+pub(super) fn is_version(text: &[u8]) -> bool {
     let parts: Vec<&[u8]> = text.split(|b| *b == b'.').collect();
     (2..=4).contains(&parts.len())
         && parts.iter().all(|part| (1..=4).contains(&part.len()) && part.iter().all(u8::is_ascii_digit))
@@ -143,7 +143,7 @@ pub(crate) fn classify(head: Head<'_>, body: &[u8], scrubber: &Scrubber<'_>) -> 
         _ if memory(body) => Error::new(Kind::Server, "the REDCap server ran out of memory over this request")
             .hint("ask for less at once: fewer fields, fewer records, or in batches"),
         _ => match redcap_error(body) {
-            Some(text) if withheld(status, &text) => in_trouble(),
+            Some(text) if withheld(&text) => in_trouble(),
             Some(text) => redcap(status, &text, scrubber),
             None => front_end(status, begins_html(body) || is_html(head.content_type)),
         },
@@ -156,12 +156,11 @@ fn memory(body: &[u8]) -> bool {
     body.contains("REDCap ran out of server memory") || body.contains("Allowed memory size of")
 }
 
-/// Texts that begin like REDCap's errors and are not shown: REDCap refuses with a status of its own, so an
-/// "error" with status 200 comes from somewhere below it, and what a server says of its database has been seen
-/// to name the database's user and password.
-fn withheld(status: u16, text: &str) -> bool {
+/// Texts that begin like REDCap's errors and are not shown: what a server says of its database has been seen to name
+/// the database's user and password.
+fn withheld(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
-    status < 400 || text.contains("database") || text.contains("password")
+    ["database", "password", "mysql", "sqlstate"].iter().any(|word| text.contains(word))
 }
 
 fn in_trouble() -> Error {

@@ -15,7 +15,7 @@ mod tests;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) use classify::{HEAD, Head, MOST_TEXT, classify, is_data};
-pub(crate) use pipeline::{Operation, blank, malformed, wanted};
+pub(crate) use pipeline::{Operation, blank, by_token_name, malformed, wanted};
 #[cfg(any(test, fuzzing))]
 pub(crate) use probe::information;
 pub(crate) use probe::{Probe, probe};

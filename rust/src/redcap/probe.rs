@@ -2,6 +2,7 @@
 
 use serde_json::Value as Json;
 
+use super::classify::is_version;
 use super::pipeline::Operation;
 use super::request::{Expect, Request};
 use crate::ctx::Ctx;
@@ -22,8 +23,10 @@ pub(crate) struct Probe {
 
 /// Asks REDCap. The first success pins the project's id; another id later is an error.
 pub(crate) async fn probe(ctx: &Ctx, project: &Project, mut operation: Operation) -> Result<Probe> {
-    let version = operation.collect(&Request::read("version", Expect::Version), 64 * 1024).await?;
-    let version = String::from_utf8_lossy(&version).trim_matches(|c: char| !c.is_ascii_digit()).to_owned();
+    let body = operation.collect(&Request::read("version", Expect::Version), 4 * 1024).await?;
+    let version = version(&body).ok_or_else(|| strange("its version"))?;
+    let hinted_id = project.project_id.clone();
+    let project = &operation.project().clone();
     let information = match operation.collect(&Request::read("project", Expect::Json), 4 * 1024 * 1024).await {
         Ok(body) => Ok(information(&body, |text| operation.scrub(text))?),
         Err(error) if error.kind == Kind::Redcap => Err(error.message),
@@ -37,7 +40,7 @@ pub(crate) async fn probe(ctx: &Ctx, project: &Project, mut operation: Operation
     };
     if let Some(id) = &project_id {
         let pinned = Registries::new(&ctx.dirs).pin(project, id)?;
-        let hinted = project.project_id.as_ref().unwrap_or(&pinned);
+        let hinted = hinted_id.as_ref().unwrap_or(&pinned);
         if pinned != *id || hinted != id {
             let known = if pinned == *id { hinted } else { &pinned };
             return Err(changed(project, known, id));
@@ -47,12 +50,20 @@ pub(crate) async fn probe(ctx: &Ctx, project: &Project, mut operation: Operation
     Ok(Probe { version, project_id, project_title, fingerprint, api_page, remark })
 }
 
+fn strange(what: &str) -> Error {
+    Error::new(Kind::NotRedcap, format!("the answer is not what REDCap gives as {what}"))
+        .hint("check `redcap_uri`: the API address ends in `/api/`")
+}
+
+/// The version, if the whole body is one: a body may begin like a version and go on with anything.
+fn version(body: &[u8]) -> Option<String> {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii();
+    is_version(body).then(|| String::from_utf8_lossy(body).into_owned())
+}
+
 /// Id and title. They came as data, where a token may hide in escapes, and are shown: no part of it passes.
 pub(crate) fn information(body: &[u8], scrub: impl Fn(&str) -> String) -> Result<(String, Option<String>)> {
-    let strange = || {
-        Error::new(Kind::NotRedcap, "the answer is not what REDCap gives as project information")
-            .hint("check `redcap_uri`: the API address ends in `/api/`")
-    };
+    let strange = || strange("project information");
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let json: Json = serde_json::from_slice(body).map_err(|_| strange())?;
     let json = json.as_array().and_then(|items| items.first()).unwrap_or(&json);
@@ -100,6 +111,13 @@ mod tests {
 
     fn information(body: &[u8]) -> Result<(String, Option<String>)> {
         super::information(body, str::to_owned)
+    }
+
+    #[test]
+    fn a_body_that_begins_like_a_version_and_goes_on_is_none() {
+        assert_eq!(version(b"\xef\xbb\xbf14.5.1\n").as_deref(), Some("14.5.1"));
+        assert_eq!(version(b"14.5.1          and what the server knows, 9"), None);
+        assert_eq!(version(b"14.5.1\n\n9A3F0C7712DE48B65A90EF1234CD778"), None);
     }
 
     #[test]
