@@ -20,19 +20,19 @@ names=${*:-$(cd tests/mutants && ls ./*.sed | sed 's|^\./||; s|\.sed$||')}
 
 # A copy of what the tests need. Only what differs is written: the compiler goes by the times of files.
 fresh() {
-  for file in Cargo.toml Cargo.lock clippy.toml; do
-    cmp -s "rust/$file" "$scratch/rust/$file" || cp "rust/$file" "$scratch/rust/$file"
+  for each in Cargo.toml Cargo.lock clippy.toml; do
+    cmp -s "rust/$each" "$scratch/rust/$each" || cp "rust/$each" "$scratch/rust/$each"
   done
   rm -rf "$scratch/new"
   cp -R rust/src "$scratch/new"
-  (cd "$scratch/new" && find . -type f) | while read -r file; do
-    cmp -s "$scratch/new/$file" "$scratch/rust/src/$file" && continue
-    mkdir -p "$(dirname "$scratch/rust/src/$file")"
-    cp "$scratch/new/$file" "$scratch/rust/src/$file"
+  (cd "$scratch/new" && find . -type f) | while read -r each; do
+    cmp -s "$scratch/new/$each" "$scratch/rust/src/$each" && continue
+    mkdir -p "$(dirname "$scratch/rust/src/$each")"
+    cp "$scratch/new/$each" "$scratch/rust/src/$each"
   done
   # What is no longer in the sources goes.
-  (cd "$scratch/rust/src" && find . -type f) | while read -r file; do
-    [ -e "$scratch/new/$file" ] || rm "$scratch/rust/src/$file"
+  (cd "$scratch/rust/src" && find . -type f) | while read -r each; do
+    [ -e "$scratch/new/$each" ] || rm "$scratch/rust/src/$each"
   done
   rm -rf "$scratch/new"
 }
@@ -80,7 +80,7 @@ for name in $names; do
     fi
   fi
   [ "$bites" = yes ] || survived=$((survived + 1))
-  printf '| %-26s | `%s` | %s |\n' "$name" "${guard##*::}" "$bites" | tee -a "$scratch/table.new"
+  printf '| %s: %s | `%s` | %s |\n' "$name" "$(sed -n '1s/^# //p' "tests/mutants/$name.sed")" "$guard" "$bites" | tee -a "$scratch/table.new"
 done
 {
   echo '| fault | guard | bites |'
@@ -90,4 +90,15 @@ done
 rm -f "$scratch/table.new" "$scratch/mutant"
 fresh
 echo "$(echo "$names" | wc -w) faults, $survived of them not caught"
+if [ $# = 0 ]; then
+  mkdir -p bench
+  cat > bench/mutants.md << END
+# Faults injected on purpose
+
+Written by \`make mutants\` (\`tests/mutants/run.sh\`): each fault is put into a scratch copy of the core's sources, and the
+test that guards against it has to fail; without a fault all of them pass.
+
+$(cat "$scratch/table.md")
+END
+fi
 [ "$survived" = 0 ]
