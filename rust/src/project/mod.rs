@@ -3,6 +3,8 @@
 mod registry;
 mod settings;
 mod setup;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use registry::{Bound, Registries};
 pub use registry::{Kept, Project};

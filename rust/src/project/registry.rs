@@ -4,7 +4,6 @@
 //! session's folder: projects without a folder, and those of a sandbox). They are the authority on where a
 //! token may go; project files and objects are hints.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ctx::Dirs;
 use crate::error::{Error, Kind, Result};
-use crate::file::{self, Readers, SideLock};
+use crate::file::{self, Readers, SideLock, Source};
 use crate::net::{Origin, ServerUrl};
 use crate::token::{ShortName, TokenName, looks_like_token};
 use crate::value::Value;
@@ -21,6 +20,8 @@ use crate::value::Value;
 const PROJECT_FILE_PREFIX: &str = "keycap_";
 const REGISTRY_FILE: &str = "projects.json";
 const VERSION: u32 = 1;
+const REGISTRY_CAP: u64 = 1 << 20;
+const PROJECT_FILE_CAP: u64 = 64 << 10;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// One REDCap project as set up here. All that it has of a token is its name.
@@ -167,12 +168,9 @@ fn damaged(path: &Path, why: &str) -> Error {
         .field("path", path.display().to_string())
 }
 
-fn read_text(path: &Path) -> Result<Option<String>> {
-    match fs::read(path) {
-        Ok(bytes) => String::from_utf8(bytes).map(Some).map_err(|_| damaged(path, "it is not UTF-8")),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(file::fault(path, "cannot be read", &e)),
-    }
+fn read_text(path: &Path, cap: u64, source: Source) -> Result<Option<String>> {
+    let bytes = file::read_small(path, cap, source).map_err(|unfit| unfit.at(path, "cannot be read"))?;
+    bytes.map(|bytes| String::from_utf8(bytes).map_err(|_| damaged(path, "it is not UTF-8"))).transpose()
 }
 
 /// What is wrong with a JSON text, by place and never by content: a file may hold anything.
@@ -196,7 +194,8 @@ pub(crate) fn parse_registry(text: &str, path: &Path) -> Result<Vec<Project>> {
 
 /// Reads the project file in a project's folder; `None` where there is none.
 pub(super) fn read_project_file(path: &Path) -> Result<Option<Project>> {
-    read_text(path)?.map(|text| parse_project_file(&text, path)).transpose()
+    let text = read_text(path, PROJECT_FILE_CAP, Source::Shared)?;
+    text.map(|text| parse_project_file(&text, path)).transpose()
 }
 
 pub(crate) fn parse_project_file(text: &str, path: &Path) -> Result<Project> {
@@ -266,7 +265,8 @@ impl Registries {
     /// The projects of one layer.
     pub(crate) fn read(&self, kept: Kept) -> Result<Vec<Project>> {
         let path = self.path(kept);
-        read_text(path)?.map_or_else(|| Ok(Vec::new()), |text| parse_registry(&text, path))
+        let text = read_text(path, REGISTRY_CAP, Source::User)?;
+        text.map_or_else(|| Ok(Vec::new()), |text| parse_registry(&text, path))
     }
 
     /// The projects of both layers, the session's first.

@@ -12,6 +12,7 @@ use toml::{Table, Value as Toml};
 
 use crate::ctx::Dirs;
 use crate::error::{Error, Kind, Result};
+use crate::file::{self, Source};
 use crate::net::{NetSettings, Origin, ProxyEnv};
 use crate::token::{FormRule, looks_like_token};
 use crate::value::Value;
@@ -31,6 +32,9 @@ const KEYS: [(&str, &str); 11] = [
     ("retries", "how often a read is tried again"),
     ("locked", "settings that nobody outranks (site file only)"),
 ];
+
+/// A settings file is no larger.
+const CAP: u64 = 64 << 10;
 
 /// The merged settings of one operation.
 #[derive(Clone, Debug)]
@@ -110,9 +114,9 @@ impl Settings {
         let layers = Layers {
             options: source.options,
             environment: source.environment,
-            user: read(&dirs.config.join("config.toml"))?,
+            user: read(&dirs.config.join("config.toml"), Source::User)?,
             user_place: dirs.config.join("config.toml").display().to_string(),
-            site: read(&dirs.site)?,
+            site: read(&dirs.site, Source::Site)?,
             site_place: dirs.site.display().to_string(),
         };
         let mut settings = Self::merged(&layers)?;
@@ -215,21 +219,21 @@ impl Layers {
     }
 }
 
-fn read(path: &Path) -> Result<Table> {
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Table::new()),
-        Err(e) => return Err(crate::file::fault(path, "cannot be read", &e)),
-    };
+fn read(path: &Path, source: Source) -> Result<Table> {
+    let bytes = file::read_small(path, CAP, source).map_err(|unfit| unfit.at(path, "cannot be read"))?;
+    let Some(bytes) = bytes else { return Ok(Table::new()) };
+    let text = String::from_utf8(bytes).map_err(|_| damaged(path, "it is not UTF-8"))?;
     parse(&text, path)
 }
 
+fn damaged(path: &Path, why: &str) -> Error {
+    Error::new(Kind::Damaged, format!("the settings file `{}` is damaged: {why}", path.display()))
+        .hint("correct it by hand; keycap does not go on with half of its settings")
+        .field("path", path.display().to_string())
+}
+
 fn parse(text: &str, path: &Path) -> Result<Table> {
-    let damaged = |why: &str| {
-        Error::new(Kind::Damaged, format!("the settings file `{}` is damaged: {why}", path.display()))
-            .hint("correct it by hand; keycap does not go on with half of its settings")
-            .field("path", path.display().to_string())
-    };
+    let damaged = |why: &str| damaged(path, why);
     // The parser's own message quotes the file; only the place is told.
     let table: Table = text.parse().map_err(|e: toml::de::Error| {
         let line = e.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
@@ -382,5 +386,51 @@ mod tests {
             assert!(error.message.contains(part), "{}", error.message);
             assert!(error.message.contains("site.toml"), "{}", error.message);
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_settings_file_of_the_users_that_others_may_change_is_not_believed() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let dirs = dirs(folder.path());
+        std::fs::create_dir_all(&dirs.config).unwrap();
+        let file = dirs.config.join("config.toml");
+        std::fs::write(&file, "timeout = 40\n").unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o664)).unwrap();
+        let error = Settings::load(source(&[], &[]), &dirs).unwrap_err();
+        assert_eq!(error.kind, Kind::File);
+        assert!(error.hints[0].contains("chmod go-w"), "{:?}", error.hints);
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(Settings::load(source(&[], &[]), &dirs).is_ok());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_or_a_device_in_the_place_of_a_settings_file_is_an_error_and_nobody_waits() {
+        let folder = tempfile::tempdir().unwrap();
+        let dirs = dirs(folder.path());
+        for make in [pipe as fn(&Path), zero] {
+            make(&dirs.site);
+            let error = Settings::load(source(&[], &[]), &dirs).unwrap_err();
+            assert_eq!(error.kind, Kind::File);
+            assert!(error.message.contains("site.toml"), "{}", error.message);
+            std::fs::remove_file(&dirs.site).unwrap();
+        }
+        std::fs::write(&dirs.site, "#".repeat(CAP as usize + 1)).unwrap();
+        let error = Settings::load(source(&[], &[]), &dirs).unwrap_err();
+        assert!(error.message.contains("64 KiB"), "{}", error.message);
+        std::fs::write(&dirs.site, [b'#', 255, b'\n']).unwrap();
+        assert_eq!(Settings::load(source(&[], &[]), &dirs).unwrap_err().kind, Kind::Damaged);
+    }
+
+    #[cfg(unix)]
+    fn pipe(path: &Path) {
+        nix::unistd::mkfifo(path, nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
+    }
+
+    #[cfg(unix)]
+    fn zero(path: &Path) {
+        std::os::unix::fs::symlink("/dev/zero", path).unwrap();
     }
 }
