@@ -7,6 +7,7 @@
 
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ring::digest;
@@ -44,8 +45,8 @@ async fn reserve_at(ctx: &Ctx, origin: &str, n: u32) -> Result<()> {
     let mut told = false;
     while left > 0 {
         let ask = left.min(permits.limit);
-        let (permits, now) = (permits.clone(), ctx.clock.now());
-        match blocking(move || permits.take(now, ask)).await? {
+        let (permits, clock) = (permits.clone(), Arc::clone(&ctx.clock));
+        match blocking(move || permits.take(|| clock.now(), ask)).await? {
             None => left -= ask,
             Some(wait) => {
                 if !told {
@@ -78,7 +79,9 @@ struct Permits {
 
 impl Permits {
     /// Takes `n` permits at once (`n` is at most the limit), or says how long to wait before asking again.
-    fn take(&self, now: SystemTime, n: usize) -> Result<Option<Duration>> {
+    ///
+    /// The clock is read under the lock: whoever waited for it would count the others' later permits as its own.
+    fn take(&self, now: impl Fn() -> SystemTime, n: usize) -> Result<Option<Duration>> {
         self.take_from_file(now, n).map_err(|error| {
             let mut limit =
                 Error::new(Kind::Limit, format!("the limiter cannot count this request: {}", error.message))
@@ -88,12 +91,12 @@ impl Permits {
         })
     }
 
-    fn take_from_file(&self, now: SystemTime, n: usize) -> Result<Option<Duration>> {
+    fn take_from_file(&self, now: impl Fn() -> SystemTime, n: usize) -> Result<Option<Duration>> {
         if let Some(folder) = self.path.parent() {
             if self.shared { shared_folder(folder)? } else { file::make_private_folder(folder)? }
         }
         let _lock = SideLock::take(&self.path.with_extension("lock"), self.shared, PATIENCE)?;
-        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
+        let now = now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
         let window = WINDOW.as_millis() as u64;
         let mut times = read(&self.path)?;
         // A time ahead of now is a clock that was set back, or a file that others wrote: it counts as now.
@@ -158,20 +161,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let permits = permits(folder.path(), 500);
         for ms in 0..500 {
-            assert_eq!(permits.take(at(ms), 1).unwrap(), None);
+            assert_eq!(permits.take(|| at(ms), 1).unwrap(), None);
         }
-        assert_eq!(permits.take(at(500), 1).unwrap(), Some(Duration::from_millis(59_500)));
-        assert_eq!(permits.take(at(59_999), 1).unwrap(), Some(Duration::from_millis(1)));
-        assert_eq!(permits.take(at(60_000), 1).unwrap(), None);
-        assert_eq!(permits.take(at(60_000), 3).unwrap(), Some(Duration::from_millis(3)));
+        assert_eq!(permits.take(|| at(500), 1).unwrap(), Some(Duration::from_millis(59_500)));
+        assert_eq!(permits.take(|| at(59_999), 1).unwrap(), Some(Duration::from_millis(1)));
+        assert_eq!(permits.take(|| at(60_000), 1).unwrap(), None);
+        assert_eq!(permits.take(|| at(60_000), 3).unwrap(), Some(Duration::from_millis(3)));
     }
 
     #[test]
     fn a_clock_that_was_set_back_does_not_lock_anybody_out_for_longer_than_a_minute() {
         let folder = tempfile::tempdir().unwrap();
         let permits = permits(folder.path(), 1);
-        assert_eq!(permits.take(at(10_000_000), 1).unwrap(), None);
-        assert_eq!(permits.take(at(0), 1).unwrap(), Some(WINDOW));
+        assert_eq!(permits.take(|| at(10_000_000), 1).unwrap(), None);
+        assert_eq!(permits.take(|| at(0), 1).unwrap(), Some(WINDOW));
     }
 
     #[test]
@@ -179,7 +182,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let permits = permits(folder.path(), 2);
         std::fs::write(&permits.path, b"1234567890123").unwrap();
-        assert!(permits.take(at(0), 1).is_ok());
+        assert!(permits.take(|| at(0), 1).is_ok());
     }
 
     #[test]
@@ -187,7 +190,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let in_the_way = folder.path().join("file");
         std::fs::write(&in_the_way, "").unwrap();
-        let error = permits(&in_the_way, 2).take(at(0), 1).unwrap_err();
+        let error = permits(&in_the_way, 2).take(|| at(0), 1).unwrap_err();
         assert_eq!(error.kind, Kind::Limit);
     }
 
@@ -196,13 +199,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let missing = folder.path().join("shared");
         let permits = Permits { shared: true, ..permits(&missing, 2) };
-        let error = permits.take(at(0), 1).unwrap_err();
+        let error = permits.take(|| at(0), 1).unwrap_err();
         assert_eq!(error.kind, Kind::Limit);
         assert!(error.message.contains("does not exist"), "{}", error.message);
         assert!(error.hints.iter().any(|hint| hint.contains("mkdir -m 1777")), "{:?}", error.hints);
         assert!(!missing.exists());
         std::fs::create_dir(&missing).unwrap();
-        assert_eq!(permits.take(at(0), 1).unwrap(), None);
+        assert_eq!(permits.take(|| at(0), 1).unwrap(), None);
     }
 
     #[cfg(unix)]
@@ -217,12 +220,12 @@ mod tests {
                 std::fs::set_permissions(&victim, std::fs::Permissions::from_mode(0o600)).unwrap();
                 let link = folder.path().join(planted);
                 if hard {
-                    std::fs::hard_link(&victim, &link).unwrap()
+                    std::fs::hard_link(&victim, &link).unwrap();
                 } else {
-                    symlink(&victim, &link).unwrap()
+                    symlink(&victim, &link).unwrap();
                 }
                 let permits = Permits { shared: true, ..permits(folder.path(), 2) };
-                let error = permits.take(at(0), 1).unwrap_err();
+                let error = permits.take(|| at(0), 1).unwrap_err();
                 assert_eq!(error.kind, Kind::Limit);
                 assert!(error.message.contains(&link.display().to_string()), "{}", error.message);
                 assert_eq!(std::fs::read_to_string(&victim).unwrap(), "precious");
@@ -236,7 +239,7 @@ mod tests {
     fn the_files_in_a_shared_folder_are_writable_for_all_who_share_it() {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
-        Permits { shared: true, ..permits(folder.path(), 2) }.take(at(0), 1).unwrap();
+        Permits { shared: true, ..permits(folder.path(), 2) }.take(|| at(0), 1).unwrap();
         for name in ["x", "x.lock"] {
             assert_eq!(std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode() & 0o777, 0o666);
         }
@@ -249,7 +252,7 @@ mod tests {
             let takers: Vec<_> = (0..8)
                 .map(|_| {
                     let permits = permits(folder.path(), 100);
-                    scope.spawn(move || (0..50).filter(|_| permits.take(at(0), 1).unwrap().is_none()).count())
+                    scope.spawn(move || (0..50).filter(|_| permits.take(|| at(0), 1).unwrap().is_none()).count())
                 })
                 .collect();
             takers.into_iter().map(|taker| taker.join().unwrap()).sum()
@@ -267,7 +270,7 @@ mod tests {
             let mut now = 0;
             for (step, n) in steps {
                 now += step;
-                if permits.take(at(now), n).unwrap().is_none() {
+                if permits.take(|| at(now), n).unwrap().is_none() {
                     granted.extend(std::iter::repeat_n(now, n));
                 }
             }
