@@ -74,8 +74,8 @@ run_sandbox <- function(port = 0, keep = interactive()) {
 #' * `sandbox_suspend_user()` suspends a user in all projects, or ends the suspension.
 #' * `sandbox_set_fault()` makes calls fail in one way, until `sandbox_clear_faults()`.
 #'
-#' The sandbox's users are `admin` (to whom the sample tokens belong), `exporter`, `importer`, `deidentified` and
-#' `site_north`.
+#' The sandbox's users are `admin` (to whom the sample tokens belong), `exporter`, `importer`, `editor`, `deidentified`
+#' and `site_north`.
 #'
 #' @section Faults:
 #' Among the kinds are `"latency"` (with `ms`), `"html"` (a page of a login or a firewall, with `status`),

@@ -16,7 +16,7 @@
 #' | `token_form` | the form of a token: `redcap`, or a length such as `40:+/=` with the characters allowed besides letters and digits; 20 characters or more | `redcap` |
 #' | `retries` | how often a read is tried again when the server or the connection fails | 2 |
 #' | `limit` | requests to one server in any 60 seconds, by all R processes of one user; REDCap bans an address at 600 | 500 |
-#' | `limit_folder` | a folder through which several users share the limit, writable for all of them | none |
+#' | `limit_folder` | a folder through which several users share the limit; it must exist and be writable for all of them | none |
 #' | `audit_dir` | the folder of the audit log | `audit` in `tools::R_user_dir("keycap", "data")` |
 #' | `servers` | origins that every token of the machine may go to; the institution's file only | none |
 #' | `locked` | settings that nobody outranks; the institution's file only | none |

@@ -334,6 +334,12 @@ mod tests {
         }
     }
 
+    /// The user's file, as no umask makes it writable for others.
+    fn write_user_file(dirs: &Dirs, text: &str) {
+        let path = dirs.config.join("config.toml");
+        file::replace(&path, text.as_bytes(), file::Readers::Owner).unwrap();
+    }
+
     #[test]
     fn option_environment_user_and_site_stand_in_this_order_and_a_lock_outranks_them_all() {
         let folder = tempfile::tempdir().unwrap();
@@ -345,7 +351,7 @@ mod tests {
         assert_eq!(timeout(&[], &[]), 60);
         std::fs::write(&dirs.site, "timeout = 50\n").unwrap();
         assert_eq!(timeout(&[], &[]), 50);
-        std::fs::write(dirs.config.join("config.toml"), "timeout = 40\n").unwrap();
+        write_user_file(&dirs, "timeout = 40\n");
         assert_eq!(timeout(&[], &[]), 40);
         assert_eq!(timeout(&[], &[("timeout", "30")]), 30);
         assert_eq!(timeout(&[("timeout", "20")], &[("timeout", "30")]), 20);
@@ -358,7 +364,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let dirs = dirs(folder.path());
         std::fs::create_dir_all(&dirs.config).unwrap();
-        std::fs::write(dirs.config.join("config.toml"), "servers = [\"https://evil.example\"]\n").unwrap();
+        write_user_file(&dirs, "servers = [\"https://evil.example\"]\n");
         let servers = [("servers", "https://evil.example")];
         assert!(Settings::load(source(&servers, &servers), &dirs).unwrap().servers.is_empty());
         std::fs::write(&dirs.site, "servers = [\"https://redcap.example.org\"]\n").unwrap();
@@ -395,13 +401,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let dirs = dirs(folder.path());
         std::fs::create_dir_all(&dirs.config).unwrap();
-        let file = dirs.config.join("config.toml");
-        std::fs::write(&file, "timeout = 40\n").unwrap();
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o664)).unwrap();
+        let path = dirs.config.join("config.toml");
+        write_user_file(&dirs, "timeout = 40\n");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o664)).unwrap();
         let error = Settings::load(source(&[], &[]), &dirs).unwrap_err();
         assert_eq!(error.kind, Kind::File);
         assert!(error.hints[0].contains("chmod go-w"), "{:?}", error.hints);
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
         assert!(Settings::load(source(&[], &[]), &dirs).is_ok());
     }
 
