@@ -219,16 +219,11 @@ mod tests {
                 std::fs::write(&victim, "precious").unwrap();
                 std::fs::set_permissions(&victim, std::fs::Permissions::from_mode(0o600)).unwrap();
                 let link = folder.path().join(planted);
-<<<<<<< HEAD
                 if hard {
                     std::fs::hard_link(&victim, &link).unwrap();
                 } else {
                     symlink(&victim, &link).unwrap();
                 }
-=======
-                let planted = if hard { std::fs::hard_link(&victim, &link) } else { symlink(&victim, &link) };
-                planted.unwrap();
->>>>>>> files
                 let permits = Permits { shared: true, ..permits(folder.path(), 2) };
                 let error = permits.take(|| at(0), 1).unwrap_err();
                 assert_eq!(error.kind, Kind::Limit);
