@@ -105,6 +105,12 @@ summary() {
   esac
 }
 
+# Seconds of CPU that the stages so far have taken. The time on the clock depends on what else the machine does.
+# `times` itself must run in this shell, before.
+cpu() {
+  awk 'NR == 2 { for (i = 1; i <= 2; i++) { split($i, t, "[ms]"); s += t[1] * 60 + t[2] } printf "%d", s }' build/log/times
+}
+
 all="locks claims format clippy core pycap build check home memory"
 stages=${*:-$all}
 mkdir -p build/log
@@ -113,10 +119,14 @@ failed=0
 started=$(date +%s)
 for stage in $stages; do
   begin=$(date +%s)
+  times > build/log/times
+  cpu_begin=$(cpu)
   printf '%-8s ' "$stage"
-  if (set -e; "stage_$stage") > "build/log/$stage.log" 2>&1; then result=ok; else result=FAILED; failed=1; fi
+  if ("stage_$stage") > "build/log/$stage.log" 2>&1; then result=ok; else result=FAILED; failed=1; fi
   seconds=$(($(date +%s) - begin))
-  line=$(printf '%-8s %-6s %4d s  %s' "$stage" "$result" "$seconds" "$(summary "$stage")")
+  times > build/log/times
+  spent=$(($(cpu) - cpu_begin))
+  line=$(printf '%-8s %-6s %4d s %4d s  %s' "$stage" "$result" "$seconds" "$spent" "$(summary "$stage")")
   printf '%-6s %4d s\n' "$result" "$seconds"
   table="$table
 $line"
@@ -127,6 +137,7 @@ $line"
 done
 echo
 case " $stages " in *" memory "*) sed -n '/^scenario/,$p' build/log/memory.log; echo ;; esac
-echo "stage    result   time  what was run$table"
-printf 'all      %-6s %4d s\n' "$([ "$failed" = 0 ] && echo ok || echo FAILED)" "$(($(date +%s) - started))"
+echo "stage    result   time    CPU  what was run$table"
+times > build/log/times
+printf 'all      %-6s %4d s %4d s\n' "$([ "$failed" = 0 ] && echo ok || echo FAILED)" "$(($(date +%s) - started))" "$(cpu)"
 exit "$failed"
