@@ -187,8 +187,9 @@ fn read(text: &str, argument: &str) -> Result<(Url, Origin)> {
     if text.is_empty() {
         return Err(wrong("is empty").hint(example));
     }
+    let too_long = || wrong(&format!("is longer than {MAX_LENGTH} characters")).hint(example);
     if text.len() > MAX_LENGTH {
-        return Err(wrong(&format!("is longer than {MAX_LENGTH} characters")).hint(example));
+        return Err(too_long());
     }
     // The parser of URLs would silently drop or turn these; what a reader sees and what is used must be the same.
     if text.chars().any(|c| c.is_whitespace() || c.is_control() || c == '\\') {
@@ -225,6 +226,15 @@ fn read(text: &str, argument: &str) -> Result<(Url, Origin)> {
     }
     if scheme == Scheme::Http && matches!(url.host(), Some(Host::Domain("localhost"))) {
         url.set_host(Some("127.0.0.1")).map_err(|_| wrong("has no host").hint(example))?;
+    }
+    // Written out, it may be longer than it was given; what is stored must be readable again, slash included.
+    if url.as_str().len() >= MAX_LENGTH {
+        return Err(too_long());
+    }
+    if let Some(Host::Domain(name)) = url.host()
+        && !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+    {
+        return Err(wrong("has a host that is no host name").hint(example));
     }
     // The host may have become a token only now (full-width digits are mapped to ASCII).
     if holds_token(url.as_str()) {
@@ -303,6 +313,15 @@ mod tests {
 
     fn refused(text: &str) -> Error {
         ServerUrl::parse(text).map(|url| panic!("{text} was taken as {url}")).unwrap_err()
+    }
+
+    #[test]
+    fn what_is_no_host_name_and_what_grows_too_long_when_written_out_is_refused() {
+        assert!(refused("https://r%22u.example.org/api/").message.contains("no host name"));
+        let grows = format!("https://redcap.example.org/{}", "\u{fffd}".repeat(MAX_LENGTH / 4));
+        assert!(refused(&grows).message.contains("longer"));
+        let most = format!("https://redcap.example.org/{}", "a".repeat(MAX_LENGTH / 2));
+        assert_eq!(url(&url(&most)), url(&most));
     }
 
     #[test]
