@@ -157,6 +157,11 @@ impl fmt::Display for ServerUrl {
     }
 }
 
+/// Whether a text is one part of a host name.
+fn is_label(part: &str) -> bool {
+    !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+}
+
 /// Whether a host, as it stands in a parsed URL, is this machine: 127.0.0.0/8, `[::1]`, `localhost` and what lies
 /// below it (RFC 6761).
 pub(super) fn is_loopback(host: &str) -> bool {
@@ -232,7 +237,7 @@ fn read(text: &str, argument: &str) -> Result<(Url, Origin)> {
         return Err(too_long());
     }
     if let Some(Host::Domain(name)) = url.host()
-        && !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+        && !name.split('.').all(is_label)
     {
         return Err(wrong("has a host that is no host name").hint(example));
     }
@@ -317,7 +322,9 @@ mod tests {
 
     #[test]
     fn what_is_no_host_name_and_what_grows_too_long_when_written_out_is_refused() {
-        assert!(refused("https://r%22u.example.org/api/").message.contains("no host name"));
+        for host in ["r%22u.example.org", "redcap..", "redcap..org", ".redcap.org"] {
+            assert!(refused(&format!("https://{host}/api/")).message.contains("no host name"), "{host}");
+        }
         let grows = format!("https://redcap.example.org/{}", "\u{fffd}".repeat(MAX_LENGTH / 4));
         assert!(refused(&grows).message.contains("longer"));
         let most = format!("https://redcap.example.org/{}", "x".repeat(MAX_LENGTH / 2));
