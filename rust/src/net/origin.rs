@@ -128,6 +128,11 @@ impl ServerUrl {
             let path = format!("{}/", url.path());
             url.set_path(&path);
         }
+        // It is stored as text: what would not be read again as the same address is refused now, not later.
+        let (again, _) = read(url.as_str(), "redcap_uri")?;
+        if again != url {
+            return Err(refusal("redcap_uri", "is not a usable web address"));
+        }
         Ok(Self { url, origin })
     }
 
