@@ -2,7 +2,7 @@
 //! call itself, wipes it and writes an audit entry. It knows no R.
 //!
 //! The rooms, each importing only what stands to its left or below (see `DEVELOPMENT.md`):
-//! `token` · `project` · `net` · `store` · `audit` · `redcap` · `serve` · `sandbox`.
+//! `token` · `project` · `net` · `store` · `audit` · `redcap` · `records` · `serve` · `sandbox`.
 
 pub mod audit;
 pub mod border;
@@ -12,6 +12,7 @@ mod file;
 mod hex;
 pub mod net;
 pub mod project;
+mod records;
 pub mod redcap;
 pub mod sandbox;
 mod serve;
@@ -22,4 +23,4 @@ pub mod value;
 
 pub use ctx::Ctx;
 pub use error::{Error, Kind, Result};
-pub use value::{Column, Table, Value};
+pub use value::{Column, Table, Texts, Value};

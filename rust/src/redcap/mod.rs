@@ -13,5 +13,8 @@ mod request;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use pipeline::{Operation, blank, malformed, wanted};
-pub(crate) use probe::{Probe, probe};
+pub(crate) use answer::Sink;
+pub(crate) use classify::{is_out_of_memory, memory, out_of_memory};
+pub(crate) use pipeline::{Operation, blank, blocking, malformed, wanted};
+pub(crate) use probe::{Probe, identify, probe};
+pub(crate) use request::{Expect, Request};
