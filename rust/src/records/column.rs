@@ -1,7 +1,5 @@
 //! Columns that are being filled, one builder for each type.
 
-use std::collections::HashSet;
-
 use super::choice::{ChoiceBuilder, Choices};
 use super::convert;
 use super::dictionary::Kind;
@@ -14,7 +12,7 @@ pub(super) struct Common {
     /// Cells that were not UTF-8 and are now.
     pub(super) repaired: u64,
     /// Missing-data codes that look like numbers: in a column of numbers they do not count as such.
-    pub(super) barred: HashSet<Vec<u8>>,
+    barred: Vec<Box<[u8]>>,
 }
 
 impl Common {
@@ -22,11 +20,11 @@ impl Common {
         let numbers = missing_codes.iter().filter(|code| {
             convert::real(code.as_bytes(), b'.').is_some() || convert::real(code.as_bytes(), b',').is_some()
         });
-        Self { repaired: 0, barred: numbers.map(|code| code.clone().into_bytes()).collect() }
+        Self { repaired: 0, barred: numbers.map(|code| code.as_bytes().into()).collect() }
     }
 
     fn is_barred(&self, cell: &[u8]) -> bool {
-        !self.barred.is_empty() && self.barred.contains(cell)
+        self.barred.iter().any(|code| **code == *cell)
     }
 }
 

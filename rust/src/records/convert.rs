@@ -4,10 +4,8 @@
 const SAFE_DIGITS: usize = 15;
 
 /// Powers of ten that a double holds exactly.
-const POWERS: [f64; 23] = [
-    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20,
-    1e21, 1e22,
-];
+const POWERS: [f64; SAFE_DIGITS + 1] =
+    [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
 
 /// The sign, and what stands behind it.
 fn sign(cell: &[u8]) -> (bool, &[u8]) {
@@ -50,37 +48,37 @@ pub(super) fn canonical_int(cell: &[u8]) -> Option<i32> {
 #[inline]
 pub(super) fn real(cell: &[u8], point: u8) -> Option<f64> {
     let (negative, digits) = sign(cell);
-    let (mut mantissa, mut significant, mut decimals, mut any, mut behind) = (0_u64, 0, 0, false, false);
+    let number = if digits.len() <= SAFE_DIGITS { short(digits, point)? } else { long(digits, point)? };
+    Some(if negative { -number } else { number })
+}
+
+/// A number of so few digits that whole number and power of ten are exact: their quotient is the double nearest to it.
+#[inline]
+fn short(digits: &[u8], point: u8) -> Option<f64> {
+    let (mut mantissa, mut decimals, mut behind) = (0_u64, 0, 0);
     for byte in digits {
         let digit = byte.wrapping_sub(b'0');
         if digit <= 9 {
-            any = true;
-            decimals += usize::from(behind);
-            significant += usize::from(significant > 0 || digit > 0);
-            if significant <= SAFE_DIGITS {
-                mantissa = mantissa * 10 + u64::from(digit);
-            }
-        } else if *byte == point && !behind {
-            behind = true;
+            mantissa = mantissa * 10 + u64::from(digit);
+            decimals += behind;
+        } else if *byte == point && behind == 0 {
+            behind = 1;
         } else {
             return None;
         }
     }
-    if !any {
+    if digits.len() == behind {
         return None;
     }
-    // Both are exact, so that their quotient is the double nearest to the number.
-    let number = if significant <= SAFE_DIGITS && decimals < POWERS.len() {
-        mantissa as f64 / POWERS[decimals]
-    } else {
-        long(digits, point)?
-    };
-    Some(if negative { -number } else { number })
+    Some(if decimals == 0 { mantissa as f64 } else { mantissa as f64 / POWERS[decimals] })
 }
 
 /// A number of many digits fits if the shortest text for its double is the same number.
 #[cold]
 fn long(digits: &[u8], point: u8) -> Option<f64> {
+    if !digits.iter().all(|byte| byte.is_ascii_digit() || *byte == point) {
+        return None;
+    }
     let text: String = digits.iter().map(|byte| if *byte == point { '.' } else { char::from(*byte) }).collect();
     let number: f64 = text.parse().ok()?;
     if !number.is_finite() {

@@ -1,6 +1,6 @@
 //! A column of texts that is being filled. Equal texts are stored once, as long as that pays.
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hasher};
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
@@ -43,7 +43,7 @@ impl TextBuilder {
     #[inline]
     pub(super) fn push(&mut self, cell: &[u8], repaired: &mut u64) -> bool {
         self.seen += 1;
-        let hash = self.hasher.hash_one(cell);
+        let hash = if self.index.is_some() { hash_of(&self.hasher, cell) } else { 0 };
         if let Some(id) = self.find(cell, hash) {
             self.ids.push(id);
             return true;
@@ -61,7 +61,7 @@ impl TextBuilder {
         } else {
             *repaired += 1;
             let text = repair::latin1(cell);
-            let hash = self.hasher.hash_one(text.as_bytes());
+            let hash = hash_of(&self.hasher, text.as_bytes());
             self.find(text.as_bytes(), hash).unwrap_or_else(|| self.add(&text, hash))
         };
         self.ids.push(id);
@@ -77,7 +77,7 @@ impl TextBuilder {
         let id = self.texts.push(text);
         let (texts, hasher) = (&self.texts, &self.hasher);
         if let Some(index) = &mut self.index {
-            index.insert_unique(hash, id, |id| hasher.hash_one(texts.get(*id).unwrap_or_default().as_bytes()));
+            index.insert_unique(hash, id, |id| hash_of(hasher, texts.get(*id).unwrap_or_default().as_bytes()));
             // Notes, names, ids: hardly a text comes twice, and each would be looked for in vain.
             let distinct = texts.len();
             if distinct >= ENOUGH && distinct.is_power_of_two() && distinct * 10 > self.seen * 7 {
@@ -95,6 +95,12 @@ impl TextBuilder {
     pub(super) fn finish(self) -> Column {
         Column::Text { ids: self.ids, dictionary: self.texts }
     }
+}
+
+fn hash_of(hasher: &RandomState, text: &[u8]) -> u64 {
+    let mut hasher = hasher.build_hasher();
+    hasher.write(text);
+    hasher.finish()
 }
 
 #[cfg(test)]

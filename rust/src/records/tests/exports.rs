@@ -24,7 +24,7 @@ fn html(status: u16, body: &str) -> Say {
 fn project(asked: &Asked, n: usize) -> Say {
     if asked.list("fields") == ["id"] {
         // Two rows a record, as with events.
-        let lines: String = ids(n).iter().map(|id| format!("{id}\n{id}\n")).collect();
+        let lines = ids(n).iter().map(|id| format!("{id}\n{id}\n")).collect::<Vec<_>>().concat();
         return data(&format!("id\n{lines}"));
     }
     let wanted = asked.list("records");
@@ -97,9 +97,8 @@ async fn batches_bring_what_one_call_brings_with_ids_that_stay_text() {
         }
         let wanted = asked.list("records");
         let wanted = if wanted.is_empty() { all.clone() } else { wanted };
-        let lines: String =
-            wanted.iter().map(|id| format!("\"{}\",{},x\n", id.replace('"', "\"\""), id.len())).collect();
-        data(&format!("id,age,note\n{lines}"))
+        let lines = wanted.iter().map(|id| format!("\"{}\",{},x\n", id.replace('"', "\"\""), id.len()));
+        data(&format!("id,age,note\n{}", lines.collect::<Vec<_>>().concat()))
     });
     let world = World::new();
     let whole = world.export(&server.uri, wish()).await.unwrap();
