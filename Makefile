@@ -5,7 +5,7 @@ SHELL = /bin/sh
 export KEYCAP_TARGET_DIR := $(CURDIR)/build/rust
 export KEYCAP_LIBRARY := $(CURDIR)/build/library
 
-.PHONY: help demo test docs dist dist-check platforms install setup locks authors clean
+.PHONY: help demo test docs dist dist-check platforms install setup locks authors soak clean
 
 help:
 	@echo 'make demo        the road from a token name to a tested token, against the sandbox'
@@ -14,7 +14,11 @@ help:
 	@echo 'make dist        the source tarball with vendored crates, in build/dist/'
 	@echo 'make dist-check  checks that tarball without a network'
 	@echo 'make platforms   compiles that tarball for Windows, macOS and Linux on ARM'
+	@echo 'make soak        10,000 calls in one session; writes bench/soak.md'
 	@echo 'make locks       brings src/rust/Cargo.lock and inst/AUTHORS in line with rust/Cargo.lock'
+	@echo 'make adversary   1 GB of data that is nearly a token, through the pipeline, byte for byte'
+	@echo 'make fuzz        a million inputs for each fuzz target'
+	@echo 'make mutants     faults injected on purpose: each has to make its test fail'
 	@echo 'make clean       removes what was built'
 
 demo: install
@@ -43,6 +47,10 @@ dist-check: dist
 platforms: dist
 	@sh tools/platforms.sh
 
+# Some minutes; the short one is among the package's tests.
+soak: install
+	@sh tools/with-r.sh Rscript --vanilla tools/soak.R
+
 setup:
 	@sh tools/setup.sh test
 
@@ -53,6 +61,22 @@ locks:
 authors:
 	@sh tools/authors.sh
 
+# The long runs; their figures stand in bench/.
+.PHONY: adversary fuzz mutants
+
+adversary:
+	@sh tools/setup.sh demo
+	@cd rust && KEYCAP_ADVERSARY_MB=1000 sh ../tools/with-r.sh cargo test --locked --lib -- \
+	  redcap::tests::data::data_rich_in_digits --nocapture
+
+fuzz:
+	@sh tools/setup.sh demo
+	@sh tools/fuzz.sh
+
+mutants:
+	@sh tools/setup.sh demo
+	@sh tests/mutants/run.sh
+
 clean:
 	sh cleanup
-	rm -rf build rust/target src/rust/core
+	rm -rf build rust/target rust/fuzz/target src/rust/core

@@ -42,8 +42,11 @@ core_abort <- function(error, error_call) {
 show_event <- function(event) {
   if (event$kind == "warning") {
     rlang::warn(event$text, class = "keycap_warning", use_cli_format = FALSE)
-  } else if (!isTRUE(getOption("keycap.quiet"))) {
+  } else if (!isTRUE(getOption("keycap.quiet")) && !(event$kind == "once" && event$text %in% the$told)) {
     text <- event$text
+    if (event$kind == "once") {
+      the$told <- c(the$told, text)
+    }
     cli::cli_bullets(c("i" = "{text}"))
   }
 }

@@ -81,7 +81,7 @@ describe <- function(x) {
   } else if (is.atomic(x) && length(x) == 1L && is.na(x)) {
     "a missing value"
   } else if (is.character(x)) {
-    sprintf("%d texts", length(x))
+    if (length(x) == 1L) "a text" else sprintf("%d texts", length(x))
   } else if (is.atomic(x) && is.null(attributes(x))) {
     sprintf("%s of type `%s`", if (length(x) == 1L) "a value" else paste(length(x), "values"), typeof(x))
   } else {

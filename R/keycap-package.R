@@ -11,6 +11,7 @@
 "_PACKAGE"
 
 .onUnload <- function(libpath) {
+  stop_all_sandboxes()
   # Code that a thread still runs (a look-up of a host cannot be cancelled) must stay in memory.
   if (isTRUE(kc_shutdown()$value)) {
     library.dynam.unload("keycap", libpath)

@@ -1,6 +1,8 @@
 # What this session has running: the addresses of its sandboxes, by process id.
 the <- new.env(parent = emptyenv())
 the$sandboxes <- list()
+# The remarks that were made and need not be made again.
+the$told <- character()
 
 #' A sandbox to try and test with
 #'
@@ -72,8 +74,8 @@ run_sandbox <- function(port = 0, keep = interactive()) {
 #' * `sandbox_suspend_user()` suspends a user in all projects, or ends the suspension.
 #' * `sandbox_set_fault()` makes calls fail in one way, until `sandbox_clear_faults()`.
 #'
-#' The sandbox's users are `admin` (to whom the sample tokens belong), `exporter`, `importer`, `deidentified` and
-#' `site_north`.
+#' The sandbox's users are `admin` (to whom the sample tokens belong), `exporter`, `importer`, `editor`, `deidentified`
+#' and `site_north`.
 #'
 #' @section Faults:
 #' Among the kinds are `"latency"` (with `ms`), `"html"` (a page of a login or a firewall, with `status`),
@@ -212,7 +214,7 @@ sandbox_arguments <- function() {
   c("--vanilla", "-e", paths, "-e", "keycap::run_sandbox()")
 }
 
-# When the session ends or the package is unloaded.
+# When the package is unloaded. With the session a sandbox ends by itself.
 stop_all_sandboxes <- function() {
   for (pid in names(the$sandboxes)) {
     try(core_call("sandbox_stop", list(pid = as.integer(pid)), quote(stop_sandbox())), silent = TRUE)

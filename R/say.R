@@ -8,12 +8,12 @@ say <- function(text) {
   cli::cli_verbatim(text)
 }
 
-# Named texts, one a line, the texts aligned. A text without a name goes on from the line above.
+# Named texts, one a line, the texts aligned.
 say_lines <- function(lines) {
   if (length(lines) == 0L) {
     return(invisible())
   }
-  labels <- format(ifelse(nzchar(names(lines)), paste0(one_line(names(lines)), ":"), ""))
+  labels <- format(paste0(one_line(names(lines)), ":"))
   say(paste(labels, one_line(unlist(lines, use.names = FALSE))))
 }
 
@@ -23,6 +23,10 @@ say_success <- function(message, hints = character()) {
 
 say_failure <- function(message, hints = character()) {
   say(c(paste(cli::col_red(cli::symbol$cross), one_line(message)), hint_lines(hints)))
+}
+
+say_hints <- function(hints) {
+  if (length(hints) > 0L) say(hint_lines(hints))
 }
 
 hint_lines <- function(hints) {

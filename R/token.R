@@ -56,6 +56,7 @@ view_project_token <- function(project) {
   }
   seen <- core_call("view_token", list(project = check_project(project, call)), call)
   say_lines(seen$lines)
+  say_hints(as.character(unlist(seen$hints)))
   invisible(seen$row)
 }
 

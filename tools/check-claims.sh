@@ -34,7 +34,7 @@ claims() {
 # The tests that exist and run: Rust functions below `#[test]` or its kin that are not ignored, and descriptions of
 # `test_that()` whose block is not skipped.
 rust_tests() {
-  find rust/src rust/tests src/rust/src -name '*.rs' -not -path '*/target/*' -print | while read -r file; do
+  find rust/src rust/tests src/rust/src tests -name '*.rs' -not -path '*/target/*' -print | while read -r file; do
     awk '
       /^[[:space:]]*#\[(tokio::)?test[](]/ { test = 1; next }
       /^[[:space:]]*#\[ignore/             { test = 0; next }
@@ -56,10 +56,21 @@ r_tests() {
   '
 }
 
+# The memory tests name what happens in a table of their own.
+scenarios() {
+  [ ! -f tests/memory/src/scenario.rs ] || awk '
+    match($0, /(test|alone)\("[^"]+"/) {
+      name = substr($0, RSTART, RLENGTH)
+      gsub(/^[a-z]+\("|"$/, "", name)
+      print "memory: " name
+    }
+  ' tests/memory/src/scenario.rs
+}
+
 missing=0
 known=$(mktemp)
 trap 'rm -f "$known"' EXIT
-{ rust_tests; r_tests; } > "$known"
+{ rust_tests; r_tests; scenarios; } > "$known"
 
 check() {
   claims "$1" | {

@@ -10,9 +10,12 @@ Sys.unsetenv("REDCapSync_AWAY")
 options(width = 100)
 
 failed <- FALSE
+said <- character()
 
-# Shows a line as if it was typed, then what comes of it. A condition is shown as R shows it, and returned.
+# Shows a line as if it was typed, then what comes of it, and returns that. A condition is shown as R shows it. What
+# was said meanwhile is kept in `said`.
 type <- function(line, comment = NULL) {
+  said <<- character()
   if (!is.null(comment)) cat("\n# ", comment, "\n", sep = "")
   cat("> ", line, "\n", sep = "")
   flush(stdout())
@@ -24,6 +27,7 @@ type <- function(line, comment = NULL) {
         flush(stdout())
         invisible(outcome$value)
       },
+      message = function(m) said <<- c(said, conditionMessage(m)),
       warning = function(w) {
         message("Warning message:\n", conditionMessage(w))
         invokeRestart("muffleWarning")
@@ -50,9 +54,12 @@ type("project")
 
 row <- type("view_project_token(project)", "What is known of the token. No character of it is shown.")
 must("the token is seen, with its fingerprint", grepl("^kc1:[0-9a-f]{16}$", row$fingerprint))
+must("the fingerprint is told", any(grepl(row$fingerprint, said, fixed = TRUE)))
 
 works <- type("works <- test_project_token(project)", "Does REDCap take it?")
 must("the token works", works)
+must("the version is told", any(grepl("REDCap version: +[0-9]+[.][0-9]+", said)))
+must("the project's title is told", any(grepl("project title: +Sandbox sample", said)))
 must("the project's id is known", nzchar(attr(works, "project")$project_id))
 
 type("sandbox_revoke_token(sandbox, \"TEST\")", "Somebody revokes the token in REDCap.")
@@ -61,11 +68,12 @@ must("a revoked token does not work", identical(as.vector(works), FALSE))
 type("attr(works, \"reason\")")
 must("the reason is that REDCap refused it", attr(works, "reason") == "token_refused")
 
-type("away <- setup_project(\"AWAY\", redcap_uri = \"https://127.0.0.1:1/api/\")", "A server that cannot be reached is no statement about a token: it is an error.")
+type("away <- setup_project(\"AWAY\", redcap_uri = \"https://127.0.0.1:1/api/\")",
+  "A server that cannot be reached is no statement about a token: it is an error.")
 type("Sys.setenv(REDCapSync_AWAY = \"00000000000000000000000000000000\")  # made up")
 error <- type("test_project_token(away)")
 must("an unreachable server is an error of its own", inherits(error, "keycap_error_connection"))
-type("class(error)[1:2]")
+cat("# Its class, for scripts: ", class(error)[1], "\n", sep = "")
 
 type("delete_project(\"TEST\")", "Tidying up: keycap's own entry and file, never data, never a token.")
 type("stop_sandbox(sandbox)")

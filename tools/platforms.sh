@@ -41,7 +41,7 @@ windows() {
   CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER=x86_64-w64-mingw32-gcc
   export CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER
   run_cargo build --lib --release --target x86_64-pc-windows-gnu
-  libs=$(sed -n '/^    windows)/,/;;$/s/.*libs="\(.*\)"/\1/p' configure)
+  libs=$(sed -n 's/.*libs="\(-lws2_32.*\)"$/\1/p' configure)
   cd "$work"
   x86_64-w64-mingw32-gcc -I"$R_INCLUDE_DIR" -c keycap/src/entrypoint.c -o entrypoint.o
   # Whatever is undefined must be R's: the list of libraries in configure is complete.

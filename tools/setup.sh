@@ -33,15 +33,17 @@ has curl || need "curl" curl ca-certificates
 wanted="cli rlang"
 case $purpose in
   test | dist)
-    wanted="$wanted callr future keyring knitr rmarkdown testthat withr"
+    wanted="$wanted callr future keyring knitr later rmarkdown testthat withr"
     has pandoc || need "pandoc (https://pandoc.org)" pandoc
     has python3 && python3 -c 'import ensurepip' 2>/dev/null || need "Python 3 with venv" python3-venv
     has xz || need "xz" xz-utils
+    has openssl || need "openssl" openssl
     has checkbashisms || need "checkbashisms (R CMD check asks for it)" devscripts
     if [ "$(uname -s)" = Linux ]; then
       has dbus-run-session || need "dbus-run-session" dbus
       has gdbus || need "gdbus (of GLib)" libglib2.0-bin
       has gnome-keyring-daemon || need "gnome-keyring" gnome-keyring
+      has secret-tool || need "secret-tool (of libsecret)" libsecret-tools
     fi
     ;;
   docs) wanted="$wanted roxygen2" ;;
@@ -107,7 +109,7 @@ if ! rust_is_good; then
     'Darwin x86_64') host=x86_64-apple-darwin ;;
     *) say "Rust $rustc_needed or newer is missing; get it from https://rustup.rs" >&2; exit 1 ;;
   esac
-  say "Rust $rustc_needed or newer was not found: installing it into build/toolchain (nothing outside this folder)"
+  say "Rust $rustc_needed or newer was not found: installing $(cat tools/rust-version) into build/toolchain (nothing outside this folder)"
   CARGO_HOME=$PWD/build/toolchain/cargo
   RUSTUP_HOME=$PWD/build/toolchain/rustup
   export CARGO_HOME RUSTUP_HOME
@@ -115,7 +117,7 @@ if ! rust_is_good; then
   curl --proto '=https' --tlsv1.2 -fsSL "https://static.rust-lang.org/rustup/dist/$host/rustup-init" \
     -o build/toolchain/rustup-init && chmod +x build/toolchain/rustup-init &&
     build/toolchain/rustup-init -y -q --no-modify-path --profile minimal --component clippy,rustfmt \
-      > build/toolchain/log 2>&1 || {
+      --default-toolchain "$(cat tools/rust-version)" > build/toolchain/log 2>&1 || {
     tail -n 5 build/toolchain/log 2>/dev/null >&2
     say "that failed; get Rust from https://rustup.rs" >&2
     exit 1

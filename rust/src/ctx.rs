@@ -95,8 +95,10 @@ impl Random for SystemRandom {
 /// Something an operation tells the person who waits, while it runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A remark, such as "no keyring on this machine".
+    /// A remark.
     Note(String),
+    /// A remark that is of interest once a session, such as "no keyring on this machine".
+    Once(String),
     /// Something the person should know about: goes out as a warning.
     Warning(String),
     /// How far an export is; at most ten a second.
@@ -126,6 +128,11 @@ impl Events {
     /// Tells a remark.
     pub fn note(&self, text: impl Into<String>) {
         (self.0)(Event::Note(text.into()));
+    }
+
+    /// Tells a remark that need not be repeated in a session.
+    pub fn once(&self, text: impl Into<String>) {
+        (self.0)(Event::Once(text.into()));
     }
 
     /// Tells a warning.

@@ -2,15 +2,19 @@
 //! call itself, wipes it and writes an audit entry. It knows no R.
 //!
 //! The rooms, each importing only what stands to its left or below (see `DEVELOPMENT.md`):
-//! `token` · `project` · `net` · `store` · `audit` · `redcap` · `records` · `serve` · `sandbox`.
+//! `token` · `net` · `project` · `store` · `audit` · `redcap` · `records` · `serve` · `sandbox`.
 
 pub mod audit;
 pub mod border;
 pub mod ctx;
 pub mod error;
 mod file;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod hex;
 pub mod net;
+#[cfg(test)]
+mod numbers;
 pub mod project;
 mod records;
 pub mod redcap;
@@ -18,6 +22,7 @@ pub mod sandbox;
 mod serve;
 mod signals;
 pub mod store;
+mod threads;
 pub mod token;
 pub mod value;
 

@@ -3,7 +3,8 @@
 #
 # With vendored crates: offline, and cargo writes nowhere outside this folder. In a checkout: as cargo does.
 #   KEYCAP_TARGET_DIR   a folder that keeps what cargo made, for developers: one build serves R CMD INSTALL, the
-#                       build of the vignettes and the check, wherever R has unpacked the sources
+#                       build of the vignettes and the check, wherever R has unpacked the sources (the vendored
+#                       crates, which would be built anew at each place, are left aside)
 #   KEYCAP_JOBS         how many jobs at once; 2 if not set, as CRAN asks
 
 set -eu
@@ -40,9 +41,7 @@ if [ -n "${KEYCAP_TARGET_DIR:-}" ]; then
   target_dir=$KEYCAP_TARGET_DIR
   mirror "$source_dir" "$KEYCAP_TARGET_DIR/source" Cargo.toml Cargo.lock src core
   source_dir=$KEYCAP_TARGET_DIR/source
-fi
-
-if [ -f rust/vendor.tar.xz ]; then
+elif [ -f rust/vendor.tar.xz ]; then
   (cd rust && tar xf vendor.tar.xz)
   CARGO_HOME=$(pwd)/rust/.cargo
   export CARGO_HOME

@@ -4,6 +4,7 @@ Usage: check.py PATH_OF_THE_SANDBOX_PROGRAM. Tokens are random and go to the san
 """
 
 import csv
+import datetime
 import importlib.metadata
 import io
 import json
@@ -142,6 +143,149 @@ def repeating(sandbox):
     check("what repeats", repeats == sandbox.raw_json(token, content="repeatingFormsEvents"))
 
 
+def exports(sandbox):
+    """Long lists, filters, events, dates, labels: what PyCap gets is what a raw request gets."""
+    token = sandbox.token("TEST", "admin")
+    project = redcap.Project(sandbox.uri, token)
+    # PyCap names every field, where a raw request may name none.
+    everything = {f"fields[{n}]": name for n, name in enumerate(project.field_names)}
+    everything |= {f"fields[{len(everything) + n}]": f"{form}_complete" for n, form in enumerate(project.forms)}
+
+    long = project.export_records(record_type="eav")
+    check("a long list", long == sandbox.raw_json(token, content="record", type="eav"))
+    check("a long list has its three columns", set(long[0]) == {"record", "field_name", "value"})
+    check("a long list has no blanks", all(row["value"] != "" for row in long))
+    flat = project.export_records()
+    values = {(row["record"], row["field_name"], row["value"]) for row in long if row["field_name"] != "symptoms"}
+    expected = {
+        (row["record_id"], name, value)
+        for row in project.export_records(export_blank_for_gray_form_status=True)
+        for name, value in row.items()
+        if value != "" and "___" not in name
+    }
+    check("a long list holds the values of the flat export", values == expected)
+    boxes = sum(row[name] == "1" for row in flat for name in row if "___" in name)
+    check("a long list has a row for each box", boxes == sum(row["field_name"] == "symptoms" for row in long))
+    rows = list(csv.DictReader(io.StringIO(project.export_records(record_type="eav", format_type="csv"), newline="")))
+    check("the long list as CSV holds the same", rows == long)
+
+    logic = "[sex] = '1' and ([symptoms(2)] = '1' or [bmi] >= 35)"
+    some = project.export_records(filter_logic=logic)
+    check("a filter", some == sandbox.raw_json(token, content="record", filterLogic=logic, **everything))
+    hold = [r for r in flat if r["sex"] == "1" and (r["symptoms___2"] == "1" or float(r["bmi"] or 0) >= 35)]
+    check("the filter keeps those for which it holds", some == hold and 0 < len(some) < len(flat))
+    begin = datetime.datetime(2024, 3, 1, 0, 1)
+    dated = project.export_records(date_begin=begin, date_end=begin + datetime.timedelta(minutes=2), fields=["sex"])
+    check("records by when they were made", [row["record_id"] for row in dated] == ["2", "3", "4"])
+    groups = project.export_records(records=["3", "4"], export_data_access_groups=True)
+    check("groups", [row["redcap_data_access_group"] for row in groups] == ["north", "south"])
+
+    token = sandbox.token("TEST_LONG", "admin")
+    project = redcap.Project(sandbox.uri, token)
+    events = project.export_records(events=["baseline_arm_1", "follow_up_1_arm_2"], fields=["systolic"])
+    named = {row["redcap_event_name"] for row in events}
+    check("events", named == {"baseline_arm_1", "follow_up_1_arm_2"})
+    both = project.export_records(filter_logic="[screening_arm_1][sex] = '2'", fields=["systolic"])
+    women = {row["record_id"] for row in project.export_records(filter_logic="[sex] = '2'", events=["screening_arm_1"])}
+    check("a filter on another event", {row["record_id"] for row in both} == women and len(both) > len(women))
+
+
+def imports(sandbox):
+    """A record goes in, is read back as it was, and goes."""
+    token = sandbox.token("TEST", "admin")
+    project = redcap.Project(sandbox.uri, token)
+    name = project.generate_next_record_name()
+    check("the next record's name", name == "1201")
+    remark = 'Zeile 1, "zitiert"\r\nZeile 2: äöü € 日本'
+    new = {"record_id": name, "first_name": "Zoë", "birth_date": "31/12/1999", "symptoms___2": "1", "remarks": remark}
+    done = project.import_records([new], date_format="DMY")
+    check(f"the import is counted: {done}", done == {"count": 1})
+    found = project.export_records(records=[name])
+    check("there is one row", len(found) == 1)
+    new["birth_date"] = "1999-12-31"
+    check("the record comes back as it went", {key: found[0][key] for key in new} == new)
+    check("and nothing else is in it", found[0]["last_name"] == "" and found[0]["symptoms___1"] == "0")
+
+    text = "record_id,first_name,pulse\r\n" + f"{name},,77\r\n"
+    check("CSV", project.import_records(text, import_format="csv", return_content="ids") == [name])
+    found = project.export_records(records=[name])[0]
+    check("blanks do not overwrite", (found["first_name"], found["pulse"]) == ("Zoë", "77"))
+    project.import_records(text, import_format="csv", overwrite="overwrite")
+    check("blanks overwrite when told", project.export_records(records=[name])[0]["first_name"] == "")
+    auto = project.import_records(
+        [{"record_id": "a", "pulse": 60}, {"record_id": "b", "pulse": 61}],
+        force_auto_number=True,
+        return_content="auto_ids",
+    )
+    check(f"records are numbered: {auto}", auto == ["1202,a", "1203,b"])
+    log = project.export_logging(log_type="record")
+    check("the log names the records", [row["action"] for row in log[:2]] == ["Create record (API) 1203", "Create record (API) 1202"])
+
+    for wrong, words in [
+        ({"record_id": name, "no_field": "1"}, "were not found in the project as real data fields: no_field"),
+        ({"record_id": name, "sex": "7"}, "The value is not a valid category for sex"),
+        ({"record_id": name, "birth_date": "1999-02-30"}, "Invalid date format."),
+    ]:
+        try:
+            project.import_records([wrong])
+            check("a wrong import is refused", False)
+        except redcap.RedcapError as error:
+            check(f"the refusal says why: {error}", words in str(error))
+
+    check("deletions are counted", project.delete_records([name, "1202", "1203"]) == 3)
+    check("what is deleted is gone", project.export_records(records=[name]) == [])
+    try:
+        project.delete_records([name])
+        check("what is gone cannot be deleted", False)
+    except redcap.RedcapError as error:
+        check("the record is named", f"The following records do not exist: {name}" in str(error))
+
+
+def documents(sandbox):
+    """Files, forms on paper, the report, roles and groups."""
+    token = sandbox.token("TEST", "admin")
+    project = redcap.Project(sandbox.uri, token)
+    content, headers = project.export_file("1", "letter")
+    check("a file", content.startswith(b"%PDF") and headers == {"name": "letter.pdf"})
+    content = bytes(range(256)) * 300
+    project.import_file("5", "letter", "bytes.bin", io.BytesIO(content))
+    check("bytes come back as they went", project.export_file("5", "letter") == (content, {"name": "bytes.bin"}))
+    check("the file's name is the value", project.export_records(records=["5"])[0]["letter"] == "bytes.bin")
+    project.delete_file("5", "letter")
+    try:
+        project.export_file("5", "letter")
+        check("a deleted file is gone", False)
+    except redcap.RedcapError as error:
+        check("PyCap sees the refusal", "There is no file to download" in str(error))
+    content, headers = project.export_pdf(instrument="health")
+    check("a form on paper", content.startswith(b"%PDF") and headers == {"name": "health_TEST.pdf"})
+
+    report = project.export_report("117")
+    check("the report", report == sandbox.raw_json(token, content="report", report_id="117"))
+    check("the report's filter holds", all(float(row["bmi"]) > 30 for row in report) and len(report) > 50)
+    check("roles", project.export_user_roles() == sandbox.raw_json(token, content="userRole"))
+    roles = project.export_user_role_assignment()
+    check("who has which", roles == sandbox.raw_json(token, content="userRoleMapping"))
+    check("groups", [row["unique_group_name"] for row in project.export_dags()] == ["north", "south"])
+    groups = project.export_user_dag_assignment()
+    check("who is in which", groups == sandbox.raw_json(token, content="userDagMapping"))
+
+
+def generated(sandbox):
+    """A generated project: PyCap gets the bytes of the file."""
+    path = os.path.join(sandbox.folder, "size-s.csv")
+    size = sandbox.admin(do="generate", size="S", to=path)
+    check("a thousand records", (size["records"], size["columns"]) == (1000, 30))
+    with open(path, encoding="utf-8", newline="") as file:
+        text = file.read()
+    token = sandbox.token("SIZE_S", "admin")
+    check("a raw request gets the file", sandbox.raw(token, content="record", format="csv") == (200, text))
+    project = redcap.Project(sandbox.uri, token)
+    check("PyCap gets the file", project.export_records(format_type="csv") == text)
+    rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    check("JSON holds the same values", project.export_records() == rows)
+
+
 def refusals(sandbox):
     """A revoked token fails, and a classic project has no arms."""
     token = sandbox.token("TEST", "admin")
@@ -170,6 +314,10 @@ def main():
         try:
             longitudinal(sandbox)
             repeating(sandbox)
+            exports(sandbox)
+            imports(sandbox)
+            documents(sandbox)
+            generated(sandbox)
             refusals(sandbox)
             sandbox.end()
         finally:

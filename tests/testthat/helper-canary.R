@@ -73,6 +73,10 @@ watch <- function(action, token, typed = FALSE) {
           message = function(m) {
             cat(conditionMessage(m), file = stderr())
             invokeRestart("muffleMessage")
+          },
+          warning = function(w) {
+            cat(conditionMessage(w), file = stderr())
+            invokeRestart("muffleWarning")
           }
         ),
         interrupt = function(i) "interrupted",
@@ -84,7 +88,7 @@ watch <- function(action, token, typed = FALSE) {
   look("printed", printed)
   look("messages", messages)
   look("value", value)
-  look("value as text", tryCatch(format(value), error = function(e) ""))
+  if (!inherits(value, "condition")) look("value as text", tryCatch(format(value), error = function(e) ""))
   list(found = found, classes = unique(classes), value = value, said = c(printed, messages))
 }
 
@@ -99,7 +103,7 @@ is_keycap <- function(fun) {
 # `keyring`). Returns one row for each step: the function, what it was about, the classes of the conditions, and the
 # parts of a canary that were found, with their places.
 canary_walk <- function(store) {
-  world <- local_world()
+  world <- local_world(keyring = store == "keyring")
   withr::local_options(keycap.quiet = FALSE, keycap.stores = store)
   steps <- list()
   tokens <- character()
@@ -111,7 +115,11 @@ canary_walk <- function(store) {
   give <- switch(
     store,
     env = function(name, value) do.call(Sys.setenv, stats::setNames(list(value), name)),
-    keyring = function(name, value) keyring::key_set_with_value("REDCapSync", name, value)
+    keyring = function(name, value) {
+      tool <- pipe(paste("secret-tool store --label=canary service REDCapSync username", name), "w")
+      cat(value, file = tool)
+      close(tool)
+    }
   )
   step <- function(fun, about, action, token = tokens, typed = FALSE) {
     watched <- watch(action, token, typed = typed)
@@ -213,7 +221,7 @@ canary_walk <- function(store) {
   edited$redcap_uri <- "https://other.example.org/api/"
   step("test_project_token", "another origin", function() test_project_token(edited))
   withr::with_envvar(c(R_USER_DATA_DIR = registry_file()), {
-    step("test_project_token", "no audit log", function() test_project_token(project))
+    ask("no audit log", local_server()$uri)
   })
   step("test_project_token", "no token", function() test_project_token("B"))
 
@@ -250,45 +258,48 @@ canary_walk <- function(store) {
   step("stop_sandbox", "stop", function() stop_sandbox(sandbox))
   step("sandbox_revoke_token", "of a sandbox that is gone", function() sandbox_revoke_token(sandbox, "TEST"))
 
-  # A token where a name belongs: first in a variable, then typed into the call.
-  spoilt <- function(field, token) {
-    project[[field]] <- token
+  # A token where a name belongs: first in a variable, then typed into the call. Project tokens, super tokens and
+  # tokens in lower case by turns.
+  spoilt <- function(field, value) {
+    project[[field]] <- value
     project
   }
-  gone <- sandbox
-  for (token in c(canary(), canary(64), tolower(canary()))) {
-    mistakes <- list(
-      list("setup_project", list(token)),
-      list("setup_project", list("X", token, uri)),
-      list("setup_project", list("X", dir, token)),
-      list("setup_project", list("X", dir, paste0(uri, "?token=", token))),
-      list("setup_project", list("X", dir, sprintf("https://u:%s@redcap.example.org/", token))),
-      list("setup_project", list("X", dir, uri, token_name = token)),
-      list("setup_project", list("X", dir, uri, redcap_user = token)),
-      list("setup_project", list("X", dir, uri, dag = token)),
-      list("setup_project", list("X", dir, uri, overwrite = token)),
-      list("setup_project", list(c(token, token))),
-      list("load_project", list(token)),
-      list("delete_project", list(token)),
-      list("view_project_token", list(token)),
-      list("view_project_token", list(spoilt("token_name", token))),
-      list("test_project_token", list(token)),
-      list("test_project_token", list(spoilt("token_name", token))),
-      list("test_project_token", list(spoilt("short_name", token))),
-      list("test_project_token", list(spoilt("redcap_uri", token))),
-      list("test_project_token", list(spoilt("dag", list(token)))),
-      list("stop_sandbox", list(token)),
-      list("run_sandbox", list(token)),
-      list("sandbox_issue_token", list(gone, token, to = token)),
-      list("sandbox_regenerate_token", list(gone, token)),
-      list("sandbox_revoke_token", list(gone, "TEST", token)),
-      list("sandbox_suspend_user", list(gone, token)),
-      list("sandbox_set_fault", list(gone, token))
-    )
-    for (mistake in mistakes) {
-      fun <- get(mistake[[1]], asNamespace("keycap"))
-      step(mistake[[1]], "a token as argument", function() mistaken(fun, mistake[[2]]), token)
-      step(mistake[[1]], "a token typed as argument", function() do.call(fun, mistake[[2]]), token, typed = TRUE)
+  mistakes <- list(
+    setup_project = function(token) list(token),
+    setup_project = function(token) list("X", token, uri),
+    setup_project = function(token) list("X", dir, token),
+    setup_project = function(token) list("X", dir, paste0(uri, "?token=", token)),
+    setup_project = function(token) list("X", dir, sprintf("https://u:%s@redcap.example.org/", token)),
+    setup_project = function(token) list("X", dir, uri, token_name = token),
+    setup_project = function(token) list("X", dir, uri, redcap_user = token),
+    setup_project = function(token) list("X", dir, uri, dag = token),
+    setup_project = function(token) list("X", dir, uri, overwrite = token),
+    setup_project = function(token) list(c(token, token)),
+    load_project = function(token) list(token),
+    delete_project = function(token) list(token),
+    view_project_token = function(token) list(token),
+    view_project_token = function(token) list(spoilt("token_name", token)),
+    test_project_token = function(token) list(token),
+    test_project_token = function(token) list(spoilt("token_name", token)),
+    test_project_token = function(token) list(spoilt("short_name", token)),
+    test_project_token = function(token) list(spoilt("redcap_uri", token)),
+    test_project_token = function(token) list(spoilt("dag", list(token))),
+    stop_sandbox = function(token) list(token),
+    run_sandbox = function(token) list(token),
+    sandbox_issue_token = function(token) list(sandbox, token, "exporter", to = token),
+    sandbox_regenerate_token = function(token) list(sandbox, token),
+    sandbox_revoke_token = function(token) list(sandbox, "TEST", token),
+    sandbox_suspend_user = function(token) list(sandbox, token),
+    sandbox_set_fault = function(token) list(sandbox, token)
+  )
+  for (n in seq_along(mistakes)) {
+    name <- names(mistakes)[n]
+    fun <- get(name, asNamespace("keycap"))
+    forms <- list(canary(), canary(64), tolower(canary()))
+    for (token in forms[1 + c(n, n + 1) %% 3]) {
+      args <- mistakes[[n]](token)
+      step(name, "a token as argument", function() mistaken(fun, args), token)
+      step(name, "a token typed as argument", function() do.call(fun, args), token, typed = TRUE)
     }
   }
 

@@ -1,9 +1,10 @@
 # A world of its own for a test: settings, registry and audit log under `tempdir()`, no tokens, no proxies, no
-# retries (their pauses would only cost time), nothing printed.
-local_world <- function(frame = parent.frame()) {
+# retries (their pauses would only cost time), nothing printed, and no keyring unless asked for.
+local_world <- function(frame = parent.frame(), keyring = FALSE) {
   dir <- withr::local_tempdir("world", .local_envir = frame)
   dir <- normalizePath(dir, winslash = "/")
   blank <- grep("^(REDCapSync_|KEYCAP_|CANARY)|_proxy$", names(Sys.getenv()), value = TRUE, ignore.case = TRUE)
+  blank <- c(blank, if (!keyring) c("DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR"))
   blank <- stats::setNames(rep(NA_character_, length(blank)), blank)
   homes <- file.path(dir, c(config = "config", data = "data", cache = "cache"))
   names(homes) <- c("R_USER_CONFIG_DIR", "R_USER_DATA_DIR", "R_USER_CACHE_DIR")
@@ -28,6 +29,13 @@ local_sandbox <- function(frame = parent.frame()) {
 local_project <- function(redcap_uri, short_name = "AWAY", ..., frame = parent.frame()) {
   dir <- withr::local_tempdir("project", .local_envir = frame)
   setup_project(short_name, dir, redcap_uri, ...)
+}
+
+# The value of a test that warns.
+warned <- function(expr, regexp = NULL) {
+  value <- NULL
+  testthat::expect_warning(value <- expr, regexp, class = "keycap_warning_token")
+  value
 }
 
 # What was said, as one text.

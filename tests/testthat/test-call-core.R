@@ -27,7 +27,7 @@ test_that("what the core has no word for is an error and not a guess", {
 })
 
 test_that("a NUL never reaches R", {
-  expect_identical(kc_selftest("nul", NULL)$value, list("a\ufffdb" = "c\ufffdd"))
+  expect_identical(kc_selftest("nul", NULL)$value, setNames(list("c\ufffdd"), "a\ufffdb"))
 })
 
 test_that("a panic is an internal error that tells nothing of what it was about", {

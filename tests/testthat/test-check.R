@@ -1,26 +1,31 @@
 test_that("an argument of the wrong type is named, with what it is and never with its value", {
   local_world()
-  expect_snapshot(error = TRUE, {
-    setup_project()
-    setup_project(1L)
-    setup_project(c("A", "B"))
-    setup_project(NA_character_)
-    setup_project("A", dir_path = 1)
-    setup_project("A", redcap_uri = list())
-    setup_project("A", token_name = factor("A"))
-    setup_project("A", redcap_user = mean)
-    setup_project("A", overwrite = NA)
-    load_project()
-    load_project(NULL)
-    delete_project()
-    view_project_token()
-    view_project_token(list(short_name = "A"))
-    test_project_token()
-    test_project_token(7)
-    stop_sandbox()
-    stop_sandbox("here")
+  refusals <- alist(
+    setup_project(),
+    setup_project(1L),
+    setup_project(c("A", "B")),
+    setup_project(NA_character_),
+    setup_project("A", dir_path = 1),
+    setup_project("A", redcap_uri = list()),
+    setup_project("A", token_name = factor("A")),
+    setup_project("A", redcap_user = mean),
+    setup_project("A", overwrite = NA),
+    load_project(),
+    load_project(NULL),
+    delete_project(),
+    view_project_token(),
+    view_project_token(list(short_name = "A")),
+    test_project_token(),
+    test_project_token(7),
+    stop_sandbox(),
+    stop_sandbox("here"),
     run_sandbox(port = 1.5)
+  )
+  messages <- vapply(refusals, FUN.VALUE = "", function(refusal) {
+    error <- tryCatch(eval(refusal), keycap_error_argument = identity)
+    paste0(deparse1(refusal), "\n  ", conditionMessage(error))
   })
+  expect_snapshot(cat(messages, sep = "\n"))
 })
 
 test_that("an argument of the wrong type is an error of the class for arguments", {

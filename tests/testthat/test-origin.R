@@ -83,7 +83,7 @@ test_that("scheme, host and port must match; the path may differ", {
   world <- local_bound()
   for (address in c(
     sub("http:", "https:", world$first$uri),
-    sub("127.0.0.1", "localhost", world$first$uri, fixed = TRUE),
+    sub("127.0.0.1", "localhost.example.org", sub("http:", "https:", world$first$uri), fixed = TRUE),
     sub("127.0.0.1", "127.0.0.2", world$first$uri, fixed = TRUE),
     "http://127.0.0.1/api/"
   )) {

@@ -44,6 +44,18 @@ test_that("a sandbox ends with its parent", {
   expect_false(alive(pid))
 })
 
+test_that("a sandbox ends when the package is unloaded", {
+  gone <- callr::r(
+    function() {
+      sandbox <- keycap::start_sandbox()
+      unloadNamespace("keycap")
+      !tools::pskill(sandbox$pid, 0L)
+    },
+    libpath = .libPaths()
+  )
+  expect_true(gone)
+})
+
 test_that("two sandboxes do not mix", {
   local_world()
   one <- local_sandbox()
@@ -92,7 +104,7 @@ test_that("sample tokens are known for a sandbox of this session and for nothing
   withr::local_options(keycap.stores = "env")
   server <- local_server()
   project <- local_project(server$uri, "TEST")
-  answer <- expect_warning(test_project_token(project), class = "keycap_warning_token")
+  answer <- warned(test_project_token(project))
   expect_identical(attr(answer, "reason"), "token_missing")
   expect_identical(server$connections(), 0L)
 })

@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use crate::error::{Error, Kind};
+use crate::file::{Foreign, Quoted, look};
 use crate::value::Value;
 
 /// Why the log takes no entry.
@@ -191,23 +192,13 @@ impl std::fmt::Display for Holder {
     }
 }
 
-/// A command that lists a path.
-fn look(place: &Quoted<'_>, what: &str) -> String {
-    if cfg!(windows) { format!("`icacls {place}` {what}") } else { format!("`ls -ld {place}` {what}") }
-}
-
-/// A path as a shell takes it.
-struct Quoted<'a>(&'a Path);
-
-impl std::fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let text = self.0.display().to_string();
-        if cfg!(windows) {
-            write!(f, "\"{text}\"")
-        } else if text.chars().all(|c| c.is_alphanumeric() || "/._-+@:".contains(c)) {
-            f.write_str(&text)
-        } else {
-            write!(f, "'{}'", text.replace('\'', r"'\''"))
+impl From<Foreign> for Cause {
+    fn from(foreign: Foreign) -> Self {
+        match foreign {
+            #[cfg(unix)]
+            Foreign::Owner(owner) => Self::ForeignOwner(owner),
+            #[cfg(unix)]
+            Foreign::WritableByOthers => Self::WritableByOthers,
         }
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::cause::Cause;
 use crate::error::Result;
+use crate::file::Root;
 
 /// Checks the log's folder, and makes it where it is missing (mode 0700, with the folders above it).
 ///
@@ -121,20 +122,6 @@ fn open_io(path: &Path, how: How) -> io::Result<File> {
 }
 
 /// Whether it is this user's, and nobody else may write to it.
-#[cfg(unix)]
 fn own(metadata: &Metadata, path: &Path) -> Result<()> {
-    use std::os::unix::fs::MetadataExt;
-    if metadata.uid() != nix::unistd::Uid::effective().as_raw() {
-        return Err(Cause::ForeignOwner(metadata.uid()).at(path));
-    }
-    if metadata.mode() & 0o022 != 0 {
-        return Err(Cause::WritableByOthers.at(path));
-    }
-    Ok(())
-}
-
-/// Windows keeps rights in lists that a user's own folders inherit; nothing is checked.
-#[cfg(not(unix))]
-fn own(_metadata: &Metadata, _path: &Path) -> Result<()> {
-    Ok(())
+    crate::file::own(metadata, Root::Refused).map_err(|foreign| Cause::from(foreign).at(path))
 }

@@ -23,14 +23,14 @@ impl Arguments {
     }
 
     pub(super) fn text(&self, name: &str) -> Result<String> {
-        self.optional_text(name)?.ok_or_else(|| wrong(name, "is missing; it is one text"))
+        self.optional_text(name)?.ok_or_else(|| wrong(name, "is missing; it must be a single text"))
     }
 
     pub(super) fn optional_text(&self, name: &str) -> Result<Option<String>> {
         match self.value(name) {
             None => Ok(None),
             Some(Value::Text(text)) if !text.is_empty() => Ok(Some(text.clone())),
-            Some(_) => Err(wrong(name, "is one text that is not empty")),
+            Some(_) => Err(wrong(name, "must be a single text that is not empty")),
         }
     }
 
@@ -38,7 +38,7 @@ impl Arguments {
         match self.value(name) {
             None => Ok(false),
             Some(Value::Flag(flag)) => Ok(*flag),
-            Some(_) => Err(wrong(name, "is `TRUE` or `FALSE`")),
+            Some(_) => Err(wrong(name, "must be `TRUE` or `FALSE`")),
         }
     }
 
@@ -46,7 +46,7 @@ impl Arguments {
         match self.value(name) {
             Some(Value::Whole(number)) => Ok(*number),
             Some(Value::Real(number)) if number.fract() == 0.0 && number.abs() < 9e15 => Ok(*number as i64),
-            _ => Err(wrong(name, "is a whole number")),
+            _ => Err(wrong(name, "must be a whole number")),
         }
     }
 
@@ -80,9 +80,9 @@ fn texts(name: &str, value: Option<&Value>) -> Result<Vec<String>> {
         Some(Value::Text(text)) => Ok(vec![text.clone()]),
         Some(Value::List(items)) => items
             .iter()
-            .map(|(_, item)| item.as_text().map(str::to_owned).ok_or_else(|| wrong(name, "is a list of texts")))
+            .map(|(_, item)| item.as_text().map(str::to_owned).ok_or_else(|| wrong(name, "must be a list of texts")))
             .collect(),
-        Some(_) => Err(wrong(name, "is a list of texts")),
+        Some(_) => Err(wrong(name, "must be a list of texts")),
     }
 }
 
@@ -91,13 +91,13 @@ pub(super) struct Session {
     pub(super) dirs: Dirs,
     interactive: bool,
     options: Vec<(String, String)>,
-    sandboxes: Vec<Origin>,
+    pub(super) sandboxes: Vec<Origin>,
 }
 
 impl Session {
     pub(super) fn read(session: &Value) -> Result<Self> {
         let folder = |name: &str| {
-            session.get(name).and_then(Value::as_text).map(PathBuf::from).ok_or_else(|| wrong(name, "is a folder"))
+            session.get(name).and_then(Value::as_text).map(PathBuf::from).ok_or_else(|| wrong(name, "must be a folder"))
         };
         let options = match session.get("options") {
             Some(Value::List(items)) => items

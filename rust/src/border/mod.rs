@@ -11,6 +11,7 @@ mod sandboxes;
 mod tokens;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::ctx::{Ctx, Events, SystemClock, SystemRandom};
 use crate::error::{Error, Kind, Result};
@@ -18,6 +19,7 @@ use crate::net::Net;
 use crate::net::io::{self, Task};
 use crate::project::Settings;
 use crate::store::Environment;
+use crate::threads;
 use crate::value::Value;
 
 use arguments::{Arguments, Session};
@@ -40,11 +42,20 @@ pub fn start(op: &str, args: Value, session: &Value) -> Result<Task> {
         "export_records" => records::export(&arguments, &session),
         "sandbox_start" => sandboxes::start(&arguments),
         "sandbox_command" => sandboxes::command(&arguments),
-        "sandbox_stop" => sandboxes::stop(&arguments),
+        "sandbox_stop" => sandboxes::stop(&arguments, &session),
         "sandbox_run" => sandboxes::run(&arguments),
         "info" => info(&session),
         _ => Err(Error::new(Kind::Internal, format!("there is no operation `{op}`"))),
     }
+}
+
+/// Ends the threads, for the library to be unloaded; what runs is cancelled, and a later [`start`] begins anew.
+/// Sandboxes are to be stopped before. Waits `bound` at most. False if a thread still runs then: the library's code
+/// must stay in memory.
+pub fn shutdown(bound: Duration) -> bool {
+    let until = Instant::now() + bound;
+    let io_ended = io::shutdown(bound);
+    threads::all_ended(until) && io_ended
 }
 
 /// The process's clients: kept between operations, so that a second call is quick. Touched on the host's

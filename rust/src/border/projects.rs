@@ -38,7 +38,8 @@ pub(super) fn set_up(arguments: &Arguments, session: &Session) -> Result<Task> {
     ]))?;
     let sandbox = session.is_sandbox(&project.redcap_uri);
     let ctx = ctx(session, Environment::take(&project.token_name))?;
-    let wish = Wish { project, overwrite: arguments.flag("overwrite")?, sandbox };
+    let sandboxes = session.sandboxes.clone();
+    let wish = Wish { project, overwrite: arguments.flag("overwrite")?, sandboxes };
     io::start(move |log| async move {
         let ctx = Ctx { log, ..ctx };
         let for_work = ctx.clone();
@@ -54,6 +55,9 @@ pub(super) fn set_up(arguments: &Arguments, session: &Session) -> Result<Task> {
             (Kept::Session, Some(_)) => {
                 ctx.log.note(format!("`{name}` is a sandbox's: it is forgotten with this session"));
             }
+        }
+        if !done.project.redcap_uri.as_str().ends_with("/api/") {
+            ctx.log.note("the address does not end in `/api/`, as those of REDCap's API do: is it the right one?");
         }
         let token_usable = say_token(&ctx, &done.project, sandbox).await;
         Ok(Value::list([
@@ -120,7 +124,11 @@ pub(super) fn delete(arguments: &Arguments, session: &Session) -> Result<Task> {
     run_blocking(ctx(session, Environment::empty())?, move |ctx| {
         let deleted = project::delete(ctx, &short_name)?;
         let name = short_name.as_str();
-        ctx.log.note(format!("`{name}` is no longer set up here; its data and its token were not touched"));
+        if deleted.twin {
+            ctx.log.note(format!("this session's `{name}` is gone; the `{name}` that you keep is there again"));
+        } else {
+            ctx.log.note(format!("`{name}` is no longer set up here; its data and its token were not touched"));
+        }
         ctx.log.note(format!(
             "the token under `{}` still works until it is deleted in REDCap",
             deleted.token_name.as_str()

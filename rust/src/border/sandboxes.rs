@@ -6,9 +6,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Map, Value as Json};
 
-use super::arguments::Arguments;
+use super::arguments::{Arguments, Session};
 use crate::error::{Error, Kind, Result};
+use crate::net::ServerUrl;
 use crate::net::io::{self, Task};
+use crate::project::Registries;
 use crate::sandbox::{self, Child, Config};
 use crate::value::{Column, Table, Value};
 
@@ -86,13 +88,20 @@ pub(super) fn command(arguments: &Arguments) -> Result<Task> {
     })
 }
 
-/// `sandbox_stop`: `pid`. A sandbox that has ended by itself is stopped too.
-pub(super) fn stop(arguments: &Arguments) -> Result<Task> {
+/// `sandbox_stop`: `pid`. A sandbox that has ended by itself is stopped too. Its projects are forgotten: the next
+/// sandbox has another address.
+pub(super) fn stop(arguments: &Arguments, session: &Session) -> Result<Task> {
     let pid = arguments.whole("pid")?;
+    let dirs = session.dirs.clone();
     io::start(move |_| async move {
         blocking(move || {
             if let Ok(mut child) = take(pid) {
-                child.end();
+                let uri = child.redcap_uri().to_owned();
+                // In a forked process it is the parent's, and so are its projects.
+                if !child.end() {
+                    return Ok(Value::Nothing);
+                }
+                Registries::new(&dirs).forget_session(ServerUrl::parse(&uri)?.origin())?;
             }
             Ok(Value::Nothing)
         })
@@ -106,14 +115,22 @@ pub(super) fn run(arguments: &Arguments) -> Result<Task> {
     let port = arguments.whole("port")?;
     let port = u16::try_from(port)
         .map_err(|_| Error::new(Kind::Argument, "`port` is a whole number from 0 (any free port) to 65535"))?;
-    let config = Config { port, end_with_input: !arguments.flag("keep")?, ..Config::default() };
+    let keep = arguments.flag("keep")?;
+    let config = Config { port, end_with_input: !keep, ..Config::default() };
     io::start(move |_| async move {
         // Held by this future: when the operation is cancelled it is dropped, and that is the word to stop.
         let (_running, stopped) = tokio::sync::oneshot::channel::<()>();
         let stop = async move {
             let _ = stopped.await;
         };
-        blocking(move || sandbox::run(config, std::io::stdin(), std::io::stdout(), stop)).await?;
+        blocking(move || {
+            // Whoever keeps it running in the foreground needs the input for something else: R reads its own.
+            if keep {
+                return sandbox::run(config, std::io::empty(), std::io::stdout(), stop);
+            }
+            sandbox::run(config, std::io::stdin(), std::io::stdout(), stop)
+        })
+        .await?;
         Ok(Value::Nothing)
     })
 }

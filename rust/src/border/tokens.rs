@@ -5,8 +5,8 @@ use super::ctx;
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
 use crate::net::io::{self, Task};
-use crate::project::Project;
-use crate::redcap::{Operation, Probe, blank, probe, wanted};
+use crate::project::{Bound, Project, Registries};
+use crate::redcap::{Operation, Probe, blank, by_token_name, probe, wanted};
 use crate::store::{self, Environment, Found, Sighting};
 use crate::token::Form;
 use crate::value::{Column, Table, Value};
@@ -28,10 +28,16 @@ pub(super) fn view(arguments: &Arguments, session: &Session) -> Result<Task> {
         let ctx = Ctx { log, ..ctx };
         let mut hits: Vec<Found> = Vec::new();
         let mut trouble = Vec::new();
-        for Sighting { source, answer, remark } in store::look_everywhere(&ctx, &wanted(&project, sandbox)).await {
-            if let Some(remark) = remark {
-                ctx.log.note(remark);
+        let mut remarks = Vec::new();
+        let wanted = match Registries::new(&ctx.dirs).bound(&project, sandbox)? {
+            Bound::Here(entry) => wanted(&entry, sandbox),
+            Bound::Elsewhere(_) => {
+                ctx.log.note("this project is not set up here as the object says; a call with it would be refused");
+                by_token_name(&project)
             }
+        };
+        for Sighting { source, answer, remark } in store::look_everywhere(&ctx, &wanted).await {
+            remarks.extend(remark);
             match answer {
                 Ok(found) => hits.extend(found),
                 Err(error) => trouble.push((source, error)),
@@ -48,6 +54,12 @@ pub(super) fn view(arguments: &Arguments, session: &Session) -> Result<Task> {
             }
             ctx.log.warning(format!("`{source}` could not be asked: {}", error.message));
         }
+        if hits.is_empty() {
+            // Why a store had nothing to say is of interest to those who miss something.
+            for remark in remarks {
+                ctx.log.once(remark);
+            }
+        }
         warn_of_others(&ctx, &project, &hits);
         Ok(facts(&ctx, &project, hits.first()))
     })
@@ -58,12 +70,17 @@ fn warn_of_others(ctx: &Ctx, project: &Project, hits: &[Found]) {
     let Some((first, others)) = hits.split_first() else { return };
     let name = project.token_name.as_str();
     let print = first.secret.fingerprint();
+    let shown = |found: &Found| match found.form {
+        Form::Project => found.secret.fingerprint().to_string(),
+        _ => found.form.as_str().to_owned(),
+    };
     for other in others.iter().filter(|other| other.secret.fingerprint() != print) {
         ctx.log.warning(format!(
-            "`{name}` holds different tokens in `{}` ({print}) and in `{}` ({}); `{}` is used",
+            "`{name}` holds different tokens in `{}` ({}) and in `{}` ({}); `{}` is used",
             first.source,
+            shown(first),
             other.source,
-            other.secret.fingerprint(),
+            shown(other),
             first.source
         ));
     }
@@ -71,7 +88,8 @@ fn warn_of_others(ctx: &Ctx, project: &Project, hits: &[Found]) {
 
 fn facts(ctx: &Ctx, project: &Project, found: Option<&Found>) -> Value {
     let name = project.token_name.as_str();
-    let print = found.map(|found| found.secret.fingerprint().to_string());
+    // A fingerprint of something short, such as a password stored by mistake, could be guessed back.
+    let print = found.filter(|f| f.form == Form::Project).map(|f| f.secret.fingerprint().to_string());
     let row = Table {
         columns: vec![
             ("token_name".into(), Column::text([Some(name)])),
@@ -98,14 +116,12 @@ fn facts(ctx: &Ctx, project: &Project, found: Option<&Found>) -> Value {
         line("length", format!("{} characters", found.secret.n_chars()));
         // The mask has one length for all tokens: it says nothing.
         line("mask", "********".to_owned());
-        line("fingerprint", print.unwrap_or_default());
+        line("fingerprint", print.unwrap_or_else(|| "none: a fingerprint is of a token only".to_owned()));
     } else {
         line("set", "no: blank (unset or empty) in every store".to_owned());
-        for hint in blank(project).hints {
-            line("", hint);
-        }
     }
-    Value::list([("row", Value::Table(row)), ("lines", Value::List(lines))])
+    let hints = if found.is_some() { Vec::new() } else { blank(project).hints };
+    Value::list([("row", Value::Table(row)), ("lines", Value::List(lines)), ("hints", hints.into())])
 }
 
 /// `test_token`: `project`. Answers whether REDCap takes the token, and if not, why; what leaves the question

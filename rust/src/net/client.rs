@@ -134,7 +134,10 @@ impl Net {
 pub(crate) struct Client(Arc<Own<Parts>>);
 
 struct Parts {
-    http: reqwest::Client,
+    /// Its connections are those of the client. Locked for a moment only, by the I/O thread; a forked child, which
+    /// might inherit it locked, never gets here.
+    http: Mutex<reqwest::Client>,
+    idle: Duration,
     tls: Tls,
     resolver: Resolver,
     route: Arc<Route>,
@@ -146,26 +149,24 @@ impl Client {
     /// A client; `idle` is how long it keeps a connection for the next call, zero for not at all.
     pub(super) fn new(settings: &NetSettings, tls: Tls, resolver: Resolver, idle: Duration) -> Result<Self> {
         let route = Arc::new(Route::new(&settings.proxy));
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls.config.clone())
-            .http1_only()
-            .user_agent(USER_AGENT)
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            .retry(reqwest::retry::never())
-            // Switches the system's proxies off: reqwest would send plain http to loopback through `http_proxy`.
-            .no_proxy()
-            .proxy(route.to_reqwest())
-            .dns_resolver(Arc::new(resolver.clone()))
-            .connect_timeout(settings.connect_timeout)
-            .tcp_nodelay(true)
-            .pool_idle_timeout(idle)
-            .pool_max_idle_per_host(if idle.is_zero() { 0 } else { 4 })
-            .build()
-            .map_err(|_| Error::new(Kind::Internal, "the HTTPS client could not be made"))?;
-        let parts =
-            Parts { http, tls, resolver, route, connect_timeout: settings.connect_timeout, timeout: settings.timeout };
+        let connect_timeout = settings.connect_timeout;
+        let http = Mutex::new(http(&tls, &resolver, &route, connect_timeout, idle)?);
+        let parts = Parts { http, idle, tls, resolver, route, connect_timeout, timeout: settings.timeout };
         Ok(Self(Arc::new(Own::new(parts))))
+    }
+
+    /// Closes the connections that are kept for the next call; those in use end with their call.
+    ///
+    /// A connection has buffers, and what a server sent stays in them until the next answer comes over it. A server
+    /// can send anything, the token included, so a connection whose answer is not known to be clean is closed: its
+    /// buffers are then freed, and wiped.
+    pub(crate) fn close_connections(&self) {
+        let Ok(parts) = self.parts() else { return };
+        let fresh = http(&parts.tls, &parts.resolver, &parts.route, parts.connect_timeout, parts.idle);
+        // One could be made before with these very parts.
+        if let Ok(fresh) = fresh {
+            *parts.http.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
+        }
     }
 
     fn parts(&self) -> Result<&Parts> {
@@ -207,8 +208,8 @@ impl Client {
         }
         let sent = Arc::new(AtomicBool::new(false));
         let body = Outgoing { body: Some(Bytes::from_owner(body)), sent: Arc::clone(&sent) };
-        let request =
-            parts.http.post(url.url().clone()).header(CONTENT_TYPE, content_type).body(reqwest::Body::wrap(body));
+        let http = parts.http.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let request = http.post(url.url().clone()).header(CONTENT_TYPE, content_type).body(reqwest::Body::wrap(body));
         let response = timeout_at(deadline, request.send()).await;
         let stage = if sent.load(Ordering::SeqCst) { Stage::Waiting } else { Stage::Connecting };
         let next = place.proxy.as_deref().map_or_else(|| url.origin().host(), host_of);
@@ -222,6 +223,33 @@ impl Client {
             Err(_) => Err(place.too_late(stage, looking_up())),
         }
     }
+}
+
+/// reqwest's client, as everything here needs it.
+fn http(
+    tls: &Tls,
+    resolver: &Resolver,
+    route: &Arc<Route>,
+    connect_timeout: Duration,
+    idle: Duration,
+) -> Result<reqwest::Client> {
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls.config.clone())
+        .http1_only()
+        .user_agent(USER_AGENT)
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+        .retry(reqwest::retry::never())
+        // Switches the system's proxies off: reqwest would send plain http to loopback through `http_proxy`.
+        .no_proxy()
+        .proxy(route.to_reqwest())
+        .dns_resolver(Arc::new(resolver.clone()))
+        .connect_timeout(connect_timeout)
+        .tcp_nodelay(true)
+        .pool_idle_timeout(idle)
+        .pool_max_idle_per_host(if idle.is_zero() { 0 } else { 4 })
+        .build()
+        .map_err(|_| Error::new(Kind::Internal, "the HTTPS client could not be made"))
 }
 
 /// The host of `host:port`.
@@ -312,6 +340,11 @@ impl Answer {
             place,
             deadline,
         }
+    }
+
+    /// The values of all headers, as the server wrote them.
+    pub(crate) fn header_values(&self) -> impl Iterator<Item = &[u8]> {
+        self.response.headers().values().map(HeaderValue::as_bytes)
     }
 
     /// The next piece of the body, as it comes off the wire; nothing at its end. Safe to cancel.

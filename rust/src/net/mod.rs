@@ -13,7 +13,7 @@ mod process;
 mod proxy;
 mod settings;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tls;
 
 pub use client::Net;

@@ -5,6 +5,6 @@
 mod answers;
 mod certificates;
 mod faults;
-mod kit;
+pub(crate) mod kit;
 mod proxies;
 mod warm;

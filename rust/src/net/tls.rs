@@ -11,6 +11,10 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme};
 
 use crate::error::{Error, Kind, Result};
+use crate::file::{self, Source, Unfit};
+
+/// All the authorities of an operating system are a quarter of this.
+const CA_FILE_CAP: u64 = 4 << 20;
 
 /// The TLS side of a client, made once and shared by its connections.
 #[derive(Clone)]
@@ -65,18 +69,22 @@ fn nobody_trusted(ca_file: Option<&Path>) -> Error {
 }
 
 /// The certificates of a PEM file.
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>> {
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     let failed = |what: &str| {
-        Error::new(Kind::Certificate, format!("the CA file `{}` {what}", file.display()))
+        Error::new(Kind::Certificate, format!("the CA file `{}` {what}", path.display()))
             .hint("`ca_file` names a PEM file: it holds one or several blocks that begin with `-----BEGIN CERTIFICATE-----`")
             .hint("ask the administrator of the REDCap server for the certificates of its certificate authority")
-            .field("ca_file", file.display().to_string())
+            .field("ca_file", path.display().to_string())
     };
-    let bytes = std::fs::read(file).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => failed("does not exist"),
-        std::io::ErrorKind::PermissionDenied => failed("may not be read by this user"),
-        _ => failed("could not be read"),
+    // On the host's thread, where a pipe would hang the session.
+    let bytes = file::read_small(path, CA_FILE_CAP, Source::Site).map_err(|unfit| match unfit {
+        Unfit::System(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            failed("may not be read by this user")
+        }
+        Unfit::System(_) => failed("could not be read"),
+        unfit => failed(&unfit.what()),
     })?;
+    let bytes = bytes.ok_or_else(|| failed("does not exist"))?;
     let found: std::result::Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
     let found = found.map_err(|_| failed("is damaged"))?;
     if found.is_empty() {
@@ -188,7 +196,8 @@ mod tests {
             good.lines().map(|line| if line.starts_with('-') { line } else { "AAAA" }.to_owned() + "\n").collect();
         for (path, what) in [
             (dir.path().join("absent.pem"), "does not exist"),
-            (dir.path().to_owned(), "could not be read"),
+            (dir.path().to_owned(), "is not an ordinary file"),
+            (file("large.pem", &vec![b'\n'; (CA_FILE_CAP + 1) as usize]), "is larger than 4 MiB"),
             (file("empty.pem", b""), "holds no certificate"),
             (file("text.pem", b"no certificate here"), "holds no certificate"),
             (file("key.pem", rcgen::KeyPair::generate().unwrap().serialize_pem().as_bytes()), "holds no certificate"),
@@ -202,6 +211,18 @@ mod tests {
             assert_eq!(error.kind, Kind::Certificate);
             assert_eq!(error.message, format!("the CA file `{}` {what}", path.display()));
             assert_eq!(error.hints.len(), 2);
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_in_the_place_of_the_ca_file_is_an_error_and_nobody_waits() {
+        let dir = tempfile::tempdir().unwrap();
+        let fifo = dir.path().join("ca.pem");
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
+        for path in [fifo, "/dev/zero".into()] {
+            let error = refused(&path);
+            assert_eq!(error.message, format!("the CA file `{}` is not an ordinary file", path.display()));
         }
     }
 

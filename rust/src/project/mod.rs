@@ -3,8 +3,12 @@
 mod registry;
 mod settings;
 mod setup;
+#[cfg(test)]
+mod tests;
 
-pub(crate) use registry::Registries;
+pub(crate) use registry::{Bound, Registries};
 pub use registry::{Kept, Project};
+#[cfg(any(test, fuzzing))]
+pub(crate) use registry::{parse_project_file, parse_registry};
 pub use settings::{Settings, SettingsSource};
 pub(crate) use setup::{Wish, delete, set_up, unknown};

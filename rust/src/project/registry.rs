@@ -4,7 +4,6 @@
 //! session's folder: projects without a folder, and those of a sandbox). They are the authority on where a
 //! token may go; project files and objects are hints.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ctx::Dirs;
 use crate::error::{Error, Kind, Result};
-use crate::file::{self, Readers, SideLock};
+use crate::file::{self, Readers, SideLock, Source};
 use crate::net::{Origin, ServerUrl};
 use crate::token::{ShortName, TokenName, looks_like_token};
 use crate::value::Value;
@@ -21,6 +20,8 @@ use crate::value::Value;
 const PROJECT_FILE_PREFIX: &str = "keycap_";
 const REGISTRY_FILE: &str = "projects.json";
 const VERSION: u32 = 1;
+const REGISTRY_CAP: u64 = 1 << 20;
+const PROJECT_FILE_CAP: u64 = 64 << 10;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// One REDCap project as set up here. All that it has of a token is its name.
@@ -40,6 +41,9 @@ pub struct Project {
     pub dag: Option<String>,
     /// REDCap's id of the project, pinned by the first successful test.
     pub project_id: Option<String>,
+    /// Whether it was set up at a sandbox of this session: it then counts only while that sandbox runs. Behind the
+    /// same port there may be anybody afterwards.
+    pub sandbox: bool,
 }
 
 /// A project as it stands in files.
@@ -53,6 +57,8 @@ struct Stored {
     redcap_user: Option<String>,
     dag: Option<String>,
     project_id: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    sandbox: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -78,13 +84,16 @@ impl Project {
             redcap_user: self.redcap_user.clone(),
             dag: self.dag.clone(),
             project_id: self.project_id.clone(),
+            sandbox: self.sandbox,
         }
     }
 
     fn from_stored(stored: Stored) -> Result<Self> {
         for (text, what) in [(&stored.dir_path, "dir_path"), (&stored.redcap_user, "redcap_user"), (&stored.dag, "dag")]
         {
-            if text.as_deref().is_some_and(looks_like_token) {
+            let last =
+                |text: &str| text.rsplit(['/', '\\']).find(|part| !part.is_empty()).is_some_and(looks_like_token);
+            if text.as_deref().is_some_and(last) {
                 return Err(crate::token::token_in_argument(what));
             }
         }
@@ -100,6 +109,7 @@ impl Project {
             redcap_user: stored.redcap_user,
             dag: stored.dag,
             project_id: stored.project_id,
+            sandbox: stored.sandbox,
         })
     }
 
@@ -128,6 +138,7 @@ impl Project {
             redcap_user: optional("redcap_user")?,
             dag: optional("dag")?,
             project_id: optional("project_id")?,
+            sandbox: false,
         })
     }
 
@@ -157,12 +168,9 @@ fn damaged(path: &Path, why: &str) -> Error {
         .field("path", path.display().to_string())
 }
 
-fn read_text(path: &Path) -> Result<Option<String>> {
-    match fs::read(path) {
-        Ok(bytes) => String::from_utf8(bytes).map(Some).map_err(|_| damaged(path, "it is not UTF-8")),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(file::fault(path, "cannot be read", &e)),
-    }
+fn read_text(path: &Path, cap: u64, source: Source) -> Result<Option<String>> {
+    let bytes = file::read_small(path, cap, source).map_err(|unfit| unfit.at(path, "cannot be read"))?;
+    bytes.map(|bytes| String::from_utf8(bytes).map_err(|_| damaged(path, "it is not UTF-8"))).transpose()
 }
 
 /// What is wrong with a JSON text, by place and never by content: a file may hold anything.
@@ -175,7 +183,7 @@ fn json_fault(e: &serde_json::Error) -> String {
     format!("{what}, line {}", e.line())
 }
 
-pub(super) fn parse_registry(text: &str, path: &Path) -> Result<Vec<Project>> {
+pub(crate) fn parse_registry(text: &str, path: &Path) -> Result<Vec<Project>> {
     let stored: StoredRegistry = serde_json::from_str(text).map_err(|e| damaged(path, &json_fault(&e)))?;
     if stored.keycap_registry != VERSION {
         return Err(damaged(path, "it was written by a newer keycap"));
@@ -186,12 +194,16 @@ pub(super) fn parse_registry(text: &str, path: &Path) -> Result<Vec<Project>> {
 
 /// Reads the project file in a project's folder; `None` where there is none.
 pub(super) fn read_project_file(path: &Path) -> Result<Option<Project>> {
-    let Some(text) = read_text(path)? else { return Ok(None) };
-    let stored: StoredProjectFile = serde_json::from_str(&text).map_err(|e| damaged(path, &json_fault(&e)))?;
+    let text = read_text(path, PROJECT_FILE_CAP, Source::Shared)?;
+    text.map(|text| parse_project_file(&text, path)).transpose()
+}
+
+pub(crate) fn parse_project_file(text: &str, path: &Path) -> Result<Project> {
+    let stored: StoredProjectFile = serde_json::from_str(text).map_err(|e| damaged(path, &json_fault(&e)))?;
     if stored.keycap_project != VERSION {
         return Err(damaged(path, "it was written by a newer keycap"));
     }
-    Project::from_stored(stored.project).map(Some).map_err(|e| damaged(path, &e.message))
+    Project::from_stored(stored.project).map_err(|e| damaged(path, &e.message))
 }
 
 pub(super) fn write_project_file(path: &Path, project: &Project) -> Result<()> {
@@ -224,6 +236,14 @@ impl Kept {
     }
 }
 
+/// What the registries say of a project object.
+pub(crate) enum Bound {
+    /// It stands for this entry.
+    Here(Box<Project>),
+    /// It stands for none; these are the entries with its token name.
+    Elsewhere(Vec<Project>),
+}
+
 /// Both layers.
 pub(crate) struct Registries {
     user: PathBuf,
@@ -245,7 +265,8 @@ impl Registries {
     /// The projects of one layer.
     pub(crate) fn read(&self, kept: Kept) -> Result<Vec<Project>> {
         let path = self.path(kept);
-        read_text(path)?.map_or_else(|| Ok(Vec::new()), |text| parse_registry(&text, path))
+        let text = read_text(path, REGISTRY_CAP, Source::User)?;
+        text.map_or_else(|| Ok(Vec::new()), |text| parse_registry(&text, path))
     }
 
     /// The projects of both layers, the session's first.
@@ -277,14 +298,32 @@ impl Registries {
         Ok(self.read_both()?.into_iter().find(|(_, project)| project.short_name == *short_name))
     }
 
-    /// The origins that a token name is bound to by this user's or this session's registry.
-    pub(crate) fn origins_of(&self, token_name: &TokenName) -> Result<Vec<Origin>> {
-        let both = self.read_both()?;
-        Ok(both
-            .into_iter()
-            .filter(|(_, project)| project.token_name == *token_name)
-            .map(|(_, project)| project.redcap_uri.origin().clone())
-            .collect())
+    /// The one entry that a project object stands for: same short name, same token name, same origin. The entry is
+    /// what counts from then on, and never the object. `sandbox`: its origin is that of a sandbox that runs.
+    pub(crate) fn bound(&self, hint: &Project, sandbox: bool) -> Result<Bound> {
+        let named = self.read_both()?.into_iter().map(|(_, entry)| entry);
+        let named: Vec<Project> = named.filter(|entry| entry.token_name == hint.token_name).collect();
+        let here = |entry: &&Project| {
+            entry.redcap_uri.origin() == hint.redcap_uri.origin()
+                && entry.short_name == hint.short_name
+                && (!entry.sandbox || sandbox)
+        };
+        Ok(match named.iter().find(here) {
+            Some(entry) => Bound::Here(Box::new(entry.clone())),
+            None => Bound::Elsewhere(named),
+        })
+    }
+
+    /// Forgets this session's projects at an origin: that of a sandbox that has ended.
+    pub(crate) fn forget_session(&self, origin: &Origin) -> Result<()> {
+        let there = |project: &Project| project.redcap_uri.origin() == origin;
+        if !self.read(Kept::Session)?.iter().any(there) {
+            return Ok(());
+        }
+        self.change(Kept::Session, |projects| {
+            projects.retain(|project| !there(project));
+            Ok(())
+        })
     }
 
     /// Pins REDCap's project id, wherever this project is kept with this token name and address. Answers the

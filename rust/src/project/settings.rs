@@ -12,8 +12,9 @@ use toml::{Table, Value as Toml};
 
 use crate::ctx::Dirs;
 use crate::error::{Error, Kind, Result};
+use crate::file::{self, Source};
 use crate::net::{NetSettings, Origin, ProxyEnv};
-use crate::token::FormRule;
+use crate::token::{FormRule, looks_like_token};
 use crate::value::Value;
 
 /// Every setting, with what it means. A name that is not in this list is an error, so that a slip in a
@@ -31,6 +32,9 @@ const KEYS: [(&str, &str); 11] = [
     ("retries", "how often a read is tried again"),
     ("locked", "settings that nobody outranks (site file only)"),
 ];
+
+/// A settings file is no larger.
+const CAP: u64 = 64 << 10;
 
 /// The merged settings of one operation.
 #[derive(Clone, Debug)]
@@ -110,14 +114,28 @@ impl Settings {
         let layers = Layers {
             options: source.options,
             environment: source.environment,
-            user: read(&dirs.config.join("config.toml"))?,
+            user: read(&dirs.config.join("config.toml"), Source::User)?,
             user_place: dirs.config.join("config.toml").display().to_string(),
-            site: read(&dirs.site)?,
+            site: read(&dirs.site, Source::Site)?,
             site_place: dirs.site.display().to_string(),
         };
-        let locked = layers.locked()?;
-        let mut settings = Self { interactive: source.interactive, ..Self::default() };
+        let mut settings = Self::merged(&layers)?;
+        settings.interactive = source.interactive;
         settings.net.proxy = source.proxy;
+        Ok(settings)
+    }
+
+    /// The settings of a site's file and of nothing else.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn of_site(text: &str) -> Result<Self> {
+        let site = parse(text, Path::new("site.toml"))?;
+        let site_place = "site.toml".to_owned();
+        Self::merged(&Layers { site, site_place, ..Layers::default() })
+    }
+
+    fn merged(layers: &Layers) -> Result<Self> {
+        let locked = layers.locked()?;
+        let mut settings = Self::default();
         for (key, _) in KEYS {
             let Some((value, place)) = layers.find(key, &locked) else { continue };
             settings.set(key, &value).map_err(|fault| unusable(key, &place, fault))?;
@@ -127,13 +145,16 @@ impl Settings {
     }
 
     fn set(&mut self, key: &str, value: &Toml) -> std::result::Result<(), String> {
+        if value.as_str().is_some_and(looks_like_token) {
+            return Err("it looks like a token; no setting holds one, and the token should be regenerated".to_owned());
+        }
         match key {
             "token_form" => self.token_form = FormRule::parse(&text(value)?).map_err(|e| e.message)?,
             "stores" => {
                 let order = texts(value)?;
                 // Which stores there are, the store room knows; it names a stranger at the look-up.
                 if order.is_empty() {
-                    return Err("it is a list of stores, in the order of look-up".to_owned());
+                    return Err("it must be a list of stores, in the order of look-up".to_owned());
                 }
                 self.order = order;
             }
@@ -164,6 +185,7 @@ impl Settings {
     }
 }
 
+#[derive(Default)]
 struct Layers {
     options: Vec<(String, String)>,
     environment: Vec<(String, String)>,
@@ -197,17 +219,21 @@ impl Layers {
     }
 }
 
-fn read(path: &Path) -> Result<Table> {
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Table::new()),
-        Err(e) => return Err(crate::file::fault(path, "cannot be read", &e)),
-    };
-    let damaged = |why: &str| {
-        Error::new(Kind::Damaged, format!("the settings file `{}` is damaged: {why}", path.display()))
-            .hint("correct it by hand; keycap does not go on with half of its settings")
-            .field("path", path.display().to_string())
-    };
+fn read(path: &Path, source: Source) -> Result<Table> {
+    let bytes = file::read_small(path, CAP, source).map_err(|unfit| unfit.at(path, "cannot be read"))?;
+    let Some(bytes) = bytes else { return Ok(Table::new()) };
+    let text = String::from_utf8(bytes).map_err(|_| damaged(path, "it is not UTF-8"))?;
+    parse(&text, path)
+}
+
+fn damaged(path: &Path, why: &str) -> Error {
+    Error::new(Kind::Damaged, format!("the settings file `{}` is damaged: {why}", path.display()))
+        .hint("correct it by hand; keycap does not go on with half of its settings")
+        .field("path", path.display().to_string())
+}
+
+fn parse(text: &str, path: &Path) -> Result<Table> {
+    let damaged = |why: &str| damaged(path, why);
     // The parser's own message quotes the file; only the place is told.
     let table: Table = text.parse().map_err(|e: toml::de::Error| {
         let line = e.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
@@ -215,7 +241,7 @@ fn read(path: &Path) -> Result<Table> {
     })?;
     if let Some(stranger) = table.keys().find(|key| !KEYS.iter().any(|(known, _)| known == key)) {
         let known = KEYS.map(|(key, _)| key).join(", ");
-        let stranger = if crate::token::looks_like_token(stranger) { "(a token?)" } else { stranger };
+        let stranger = crate::token::as_name(stranger);
         return Err(damaged(&format!("`{stranger}` is not a setting")).hint(format!("the settings are {known}")));
     }
     Ok(table)
@@ -242,7 +268,7 @@ fn text(value: &Toml) -> std::result::Result<String, String> {
     match value {
         Toml::String(text) if !text.is_empty() => Ok(text.clone()),
         Toml::Integer(number) => Ok(number.to_string()),
-        _ => Err("it is one text".to_owned()),
+        _ => Err("it must be one text".to_owned()),
     }
 }
 
@@ -253,7 +279,7 @@ fn texts(value: &Toml) -> std::result::Result<Vec<String>, String> {
         Toml::String(list) => {
             Ok(list.split(',').map(|item| item.trim().to_owned()).filter(|t| !t.is_empty()).collect())
         }
-        _ => Err("it is a list of texts".to_owned()),
+        _ => Err("it must be a list of texts".to_owned()),
     }
 }
 
@@ -269,20 +295,20 @@ fn number(value: &Toml) -> Option<f64> {
 fn seconds(value: &Toml) -> std::result::Result<Duration, String> {
     match number(value) {
         Some(seconds) if (0.001..=86_400.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
-        _ => Err("it is a number of seconds, more than 0 and at most 86400".to_owned()),
+        _ => Err("it must be a number of seconds, more than 0 and at most 86400".to_owned()),
     }
 }
 
 fn whole(value: &Toml, least: u32, most: u32) -> std::result::Result<u32, String> {
     match number(value) {
         Some(n) if n.fract() == 0.0 && (f64::from(least)..=f64::from(most)).contains(&n) => Ok(n as u32),
-        _ => Err(format!("it is a whole number from {least} to {most}")),
+        _ => Err(format!("it must be a whole number from {least} to {most}")),
     }
 }
 
 fn folder(value: &Toml) -> std::result::Result<PathBuf, String> {
     let path = PathBuf::from(text(value)?);
-    if path.is_absolute() { Ok(path) } else { Err("it is an absolute path".to_owned()) }
+    if path.is_absolute() { Ok(path) } else { Err("it must be an absolute path".to_owned()) }
 }
 
 #[cfg(test)]
@@ -308,6 +334,12 @@ mod tests {
         }
     }
 
+    /// The user's file, as no umask makes it writable for others.
+    fn write_user_file(dirs: &Dirs, text: &str) {
+        let path = dirs.config.join("config.toml");
+        file::replace(&path, text.as_bytes(), file::Readers::Owner).unwrap();
+    }
+
     #[test]
     fn option_environment_user_and_site_stand_in_this_order_and_a_lock_outranks_them_all() {
         let folder = tempfile::tempdir().unwrap();
@@ -319,7 +351,7 @@ mod tests {
         assert_eq!(timeout(&[], &[]), 60);
         std::fs::write(&dirs.site, "timeout = 50\n").unwrap();
         assert_eq!(timeout(&[], &[]), 50);
-        std::fs::write(dirs.config.join("config.toml"), "timeout = 40\n").unwrap();
+        write_user_file(&dirs, "timeout = 40\n");
         assert_eq!(timeout(&[], &[]), 40);
         assert_eq!(timeout(&[], &[("timeout", "30")]), 30);
         assert_eq!(timeout(&[("timeout", "20")], &[("timeout", "30")]), 20);
@@ -332,7 +364,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let dirs = dirs(folder.path());
         std::fs::create_dir_all(&dirs.config).unwrap();
-        std::fs::write(dirs.config.join("config.toml"), "servers = [\"https://evil.example\"]\n").unwrap();
+        write_user_file(&dirs, "servers = [\"https://evil.example\"]\n");
         let servers = [("servers", "https://evil.example")];
         assert!(Settings::load(source(&servers, &servers), &dirs).unwrap().servers.is_empty());
         std::fs::write(&dirs.site, "servers = [\"https://redcap.example.org\"]\n").unwrap();
@@ -347,6 +379,7 @@ mod tests {
         for (text, kind, part) in [
             ("timeout = \n", Kind::Damaged, "line 1"),
             ("timeoutt = 3\n", Kind::Damaged, "`timeoutt` is not a setting"),
+            ("REDCapSync_A9A3F0C7712 = 3\n", Kind::Damaged, "`(not a name)` is not a setting"),
             ("timeout = \"soon\"\n", Kind::Argument, "seconds"),
             ("stores = []\n", Kind::Argument, "list of stores"),
             ("limit = 601\n", Kind::Argument, "from 1 to 600"),
@@ -359,5 +392,51 @@ mod tests {
             assert!(error.message.contains(part), "{}", error.message);
             assert!(error.message.contains("site.toml"), "{}", error.message);
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_settings_file_of_the_users_that_others_may_change_is_not_believed() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let dirs = dirs(folder.path());
+        std::fs::create_dir_all(&dirs.config).unwrap();
+        let path = dirs.config.join("config.toml");
+        write_user_file(&dirs, "timeout = 40\n");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o664)).unwrap();
+        let error = Settings::load(source(&[], &[]), &dirs).unwrap_err();
+        assert_eq!(error.kind, Kind::File);
+        assert!(error.hints[0].contains("chmod go-w"), "{:?}", error.hints);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(Settings::load(source(&[], &[]), &dirs).is_ok());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_or_a_device_in_the_place_of_a_settings_file_is_an_error_and_nobody_waits() {
+        let folder = tempfile::tempdir().unwrap();
+        let dirs = dirs(folder.path());
+        for make in [pipe as fn(&Path), zero] {
+            make(&dirs.site);
+            let error = Settings::load(source(&[], &[]), &dirs).unwrap_err();
+            assert_eq!(error.kind, Kind::File);
+            assert!(error.message.contains("site.toml"), "{}", error.message);
+            std::fs::remove_file(&dirs.site).unwrap();
+        }
+        std::fs::write(&dirs.site, "#".repeat(CAP as usize + 1)).unwrap();
+        let error = Settings::load(source(&[], &[]), &dirs).unwrap_err();
+        assert!(error.message.contains("64 KiB"), "{}", error.message);
+        std::fs::write(&dirs.site, [b'#', 255, b'\n']).unwrap();
+        assert_eq!(Settings::load(source(&[], &[]), &dirs).unwrap_err().kind, Kind::Damaged);
+    }
+
+    #[cfg(unix)]
+    fn pipe(path: &Path) {
+        nix::unistd::mkfifo(path, nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
+    }
+
+    #[cfg(unix)]
+    fn zero(path: &Path) {
+        std::os::unix::fs::symlink("/dev/zero", path).unwrap();
     }
 }

@@ -6,15 +6,15 @@ use super::registry::{Kept, Project, Registries, read_project_file, write_projec
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
 use crate::file;
-use crate::net::ServerUrl;
+use crate::net::{Origin, ServerUrl};
 use crate::token::{ShortName, TokenName};
 
 /// What the user asks for.
 pub(crate) struct Wish {
     pub(crate) project: Project,
     pub(crate) overwrite: bool,
-    /// Whether the address is that of a sandbox that this session started.
-    pub(crate) sandbox: bool,
+    /// The sandboxes that this session started and that still run.
+    pub(crate) sandboxes: Vec<Origin>,
 }
 
 /// What was done.
@@ -26,24 +26,28 @@ pub(crate) struct SetUp {
 /// Writes a project into its folder and into the registry, under the registry's lock. The registry comes last:
 /// it is the authority. A project without a folder, or of a sandbox, lives in this session only.
 pub(crate) fn set_up(ctx: &Ctx, wish: Wish) -> Result<SetUp> {
-    let Wish { mut project, overwrite, sandbox } = wish;
+    let Wish { mut project, overwrite, sandboxes } = wish;
+    let of_sandbox = |project: &Project| sandboxes.contains(project.redcap_uri.origin());
+    let sandbox = of_sandbox(&project);
     let registries = Registries::new(&ctx.dirs);
     let kept = if sandbox || project.dir_path.is_none() { Kept::Session } else { Kept::User };
-    if !(sandbox && crate::store::is_sample(&project.token_name)) {
-        refuse_second_origin(&registries, &project, kept, overwrite)?;
-    }
+    project.sandbox = sandbox;
+    let mut news = Vec::new();
     registries.change(kept, |projects| {
+        // Under the lock: two processes at once must not bind one name to two origins.
+        refuse_second_origin(&registries, &project, kept, overwrite, &of_sandbox)?;
         let known = projects.iter().position(|other| other.short_name == project.short_name);
         if let Some(at) = known {
             let other = &projects[at];
             if other.redcap_uri == project.redcap_uri && other.token_name == project.token_name {
                 project.project_id.clone_from(&other.project_id);
-            } else if other.redcap_uri != project.redcap_uri && !overwrite {
+            } else if other.redcap_uri != project.redcap_uri && !overwrite && !(sandbox && of_sandbox(other)) {
                 return Err(set_up_elsewhere(&project.short_name, &other.redcap_uri));
             }
+            news = changes(other, &project);
         }
         if let Some(path) = project.file() {
-            write_into_folder(ctx, &project, &path, overwrite)?;
+            write_into_folder(ctx, &project, &path, overwrite, sandbox)?;
         }
         match known {
             Some(at) => projects[at] = project.clone(),
@@ -51,7 +55,58 @@ pub(crate) fn set_up(ctx: &Ctx, wish: Wish) -> Result<SetUp> {
         }
         Ok(())
     })?;
+    for line in news {
+        ctx.log.note(line);
+    }
+    tell_twin(ctx, &registries, &project, kept, overwrite)?;
     Ok(SetUp { project, kept })
+}
+
+/// What setting a project up again changes, one sentence each.
+fn changes(before: &Project, now: &Project) -> Vec<String> {
+    let mut news = Vec::new();
+    let mut compare = |what: &str, before: Option<&str>, now: Option<&str>| {
+        let shown = |value: Option<&str>| value.map_or_else(|| "none".to_owned(), |value| format!("`{value}`"));
+        if before != now {
+            news.push(format!("`{what}` was {} and is {} now", shown(before), shown(now)));
+        }
+    };
+    compare("redcap_uri", Some(before.redcap_uri.as_str()), Some(now.redcap_uri.as_str()));
+    compare("token_name", Some(before.token_name.as_str()), Some(now.token_name.as_str()));
+    compare("dir_path", before.dir_path.as_deref(), now.dir_path.as_deref());
+    compare("redcap_user", before.redcap_user.as_deref(), now.redcap_user.as_deref());
+    compare("dag", before.dag.as_deref(), now.dag.as_deref());
+    if before.dir_path != now.dir_path
+        && let Some(left) = before.file().filter(|file| file.exists())
+    {
+        news.push(format!("`{}` was left where it is", left.display()));
+    }
+    news
+}
+
+/// A project of the same short name in the other layer: the session's stands before the user's.
+fn tell_twin(ctx: &Ctx, registries: &Registries, project: &Project, kept: Kept, overwrite: bool) -> Result<()> {
+    let name = project.short_name.as_str();
+    let same = |other: &Project| other.short_name == project.short_name;
+    match kept {
+        Kept::Session if registries.read(Kept::User)?.iter().any(same) => {
+            ctx.log.note(format!("in this session it stands before the `{name}` that you keep; that one is untouched"));
+        }
+        Kept::User if registries.read(Kept::Session)?.iter().any(same) => {
+            if overwrite {
+                registries.change(Kept::Session, |projects| {
+                    projects.retain(|other| !same(other));
+                    Ok(())
+                })?;
+            } else {
+                ctx.log.note(format!(
+                    "a `{name}` of this session only still stands before it; `delete_project(\"{name}\")` ends that"
+                ));
+            }
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 fn set_up_elsewhere(short_name: &ShortName, other: &ServerUrl) -> Error {
@@ -63,14 +118,29 @@ fn set_up_elsewhere(short_name: &ShortName, other: &ServerUrl) -> Error {
 }
 
 /// A token name is bound to one origin: a second project may share the token name only at the same origin.
-fn refuse_second_origin(registries: &Registries, project: &Project, kept: Kept, overwrite: bool) -> Result<()> {
+///
+/// The sample tokens of a sandbox are an exception: at a sandbox their names stand for constants, and a user's own
+/// token of the same name never gets there (see `store::look_up`), so neither gets into the other's way. From one
+/// sandbox to another, a project and its token may move.
+fn refuse_second_origin(
+    registries: &Registries,
+    project: &Project,
+    kept: Kept,
+    overwrite: bool,
+    of_sandbox: &impl Fn(&Project) -> bool,
+) -> Result<()> {
+    let is_sample = |project: &Project| of_sandbox(project) && crate::store::is_sample(&project.token_name);
+    if is_sample(project) {
+        return Ok(());
+    }
     for (layer, other) in registries.read_both()? {
-        let replaced = layer == kept && other.short_name == project.short_name && overwrite;
-        let same_name = layer == kept && other.short_name == project.short_name;
+        // What is kept outranks what is this session's only, if the user says so.
+        let outranked = layer == kept || kept == Kept::User;
+        let same_name = outranked && other.short_name == project.short_name;
         if other.token_name != project.token_name || other.redcap_uri.origin() == project.redcap_uri.origin() {
             continue;
         }
-        if replaced {
+        if (same_name && overwrite) || is_sample(&other) || (of_sandbox(project) && of_sandbox(&other)) {
             continue;
         }
         if same_name {
@@ -88,9 +158,11 @@ fn refuse_second_origin(registries: &Registries, project: &Project, kept: Kept, 
     Ok(())
 }
 
-fn write_into_folder(ctx: &Ctx, project: &Project, path: &Path, overwrite: bool) -> Result<()> {
+fn write_into_folder(ctx: &Ctx, project: &Project, path: &Path, overwrite: bool, sandbox: bool) -> Result<()> {
     if let Some(there) = read_project_file(path)? {
-        if there.redcap_uri != project.redcap_uri && !overwrite {
+        // What an earlier session's sandbox left behind is of no value to anybody.
+        let left_by_sandbox = sandbox && there.redcap_uri.is_loopback();
+        if there.redcap_uri != project.redcap_uri && !overwrite && !left_by_sandbox {
             return Err(Error::new(
                 Kind::Project,
                 format!("`{}` names another address, `{}`", path.display(), there.redcap_uri.as_str()),
@@ -110,6 +182,8 @@ fn write_into_folder(ctx: &Ctx, project: &Project, path: &Path, overwrite: bool)
 pub(crate) struct Deleted {
     pub(crate) token_name: TokenName,
     pub(crate) removed: Vec<String>,
+    /// Whether it was this session's only, and the user keeps another of that name, which counts again now.
+    pub(crate) twin: bool,
     /// A file in the project's folder that was left, and why.
     pub(crate) left: Option<String>,
 }
@@ -118,12 +192,14 @@ pub(crate) struct Deleted {
 pub(crate) fn delete(ctx: &Ctx, short_name: &ShortName) -> Result<Deleted> {
     let registries = Registries::new(&ctx.dirs);
     let Some((kept, _)) = registries.find(short_name)? else { return Err(unknown(short_name)) };
+    let twin =
+        kept == Kept::Session && registries.read(Kept::User)?.iter().any(|project| project.short_name == *short_name);
     registries.change(kept, |projects| {
         let Some(at) = projects.iter().position(|project| project.short_name == *short_name) else {
             return Err(unknown(short_name));
         };
         let project = projects.remove(at);
-        let mut deleted = Deleted { token_name: project.token_name.clone(), removed: Vec::new(), left: None };
+        let mut deleted = Deleted { token_name: project.token_name.clone(), removed: Vec::new(), left: None, twin };
         if let Some(path) = project.file() {
             match read_project_file(&path) {
                 Ok(Some(there)) if there.short_name == *short_name => {
@@ -145,4 +221,105 @@ pub(crate) fn unknown(short_name: &ShortName) -> Error {
     Error::new(Kind::Project, format!("no project `{name}` is set up for this user"))
         .hint("`get_projects()` lists those that are; `setup_project()` sets one up")
         .field("short_name", name)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::ctx::{Dirs, Events, SystemClock, SystemRandom};
+    use crate::net::Net;
+    use crate::project::Settings;
+    use crate::store::Environment;
+    use crate::value::Value;
+
+    const SANDBOX: &str = "http://127.0.0.1:4001/redcap/api/";
+    const NEXT_SANDBOX: &str = "http://127.0.0.1:4002/redcap/api/";
+    const LOOPBACK: &str = "http://127.0.0.1:4003/redcap/api/";
+    const REAL: &str = "https://redcap.example.org/api/";
+
+    struct World {
+        folder: tempfile::TempDir,
+        ctx: Ctx,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let at = |name: &str| folder.path().join(name);
+            let ctx = Ctx {
+                clock: Arc::new(SystemClock::new()),
+                random: Arc::new(SystemRandom),
+                dirs: Dirs { config: at("config"), data: at("data"), session: at("session"), site: at("site.toml") },
+                settings: Settings::default(),
+                env: Environment::empty(),
+                log: Events::none(),
+                net: Net::new(),
+            };
+            Self { folder, ctx }
+        }
+
+        /// Sets a project up in a folder named after it, while the sandboxes run.
+        fn try_set_up(&self, short_name: &str, uri: &str, token_name: &str, sandboxes: &[&str]) -> Result<SetUp> {
+            let dir = self.folder.path().join(short_name).display().to_string();
+            let project = Project::from_value(&Value::list([
+                ("short_name", short_name.into()),
+                ("dir_path", dir.into()),
+                ("redcap_uri", uri.into()),
+                ("token_name", token_name.into()),
+            ]))
+            .unwrap();
+            let origin = |uri: &&str| ServerUrl::parse(uri).unwrap().origin().clone();
+            let sandboxes = sandboxes.iter().map(origin).collect();
+            set_up(&self.ctx, Wish { project, overwrite: false, sandboxes })
+        }
+
+        fn kind(&self, short_name: &str, uri: &str, token_name: &str, sandboxes: &[&str]) -> Option<Kind> {
+            self.try_set_up(short_name, uri, token_name, sandboxes).err().map(|error| error.kind)
+        }
+    }
+
+    #[test]
+    fn a_token_name_is_bound_to_one_origin() {
+        let world = World::new();
+        assert_eq!(world.kind("A", REAL, "MINE", &[]), None);
+        assert_eq!(world.kind("B", REAL, "MINE", &[]), None);
+        assert_eq!(world.kind("C", LOOPBACK, "MINE", &[]), Some(Kind::Origin));
+        assert_eq!(world.kind("C", SANDBOX, "MINE", &[SANDBOX]), Some(Kind::Origin));
+        assert_eq!(world.kind("A", LOOPBACK, "MINE", &[]), Some(Kind::Project));
+    }
+
+    #[test]
+    fn a_sample_of_a_sandbox_and_a_real_project_of_the_same_name_are_not_in_each_others_way() {
+        let (sandbox_first, real_first) = (World::new(), World::new());
+        for (world, uris) in [(&sandbox_first, [SANDBOX, REAL]), (&real_first, [REAL, SANDBOX])] {
+            for uri in uris {
+                assert_eq!(world.kind("TEST", uri, "REDCapSync_TEST", &[SANDBOX]), None, "{uri}");
+                // The project's file would name the other address; that is another matter.
+                std::fs::remove_dir_all(world.folder.path().join("TEST")).unwrap();
+            }
+        }
+        // A loopback address alone is no sandbox of this session.
+        assert_eq!(World::new().kind("TEST", LOOPBACK, "REDCapSync_TEST", &[SANDBOX]), None);
+        assert_eq!(real_first.kind("OTHER", LOOPBACK, "REDCapSync_TEST", &[SANDBOX]), Some(Kind::Origin));
+    }
+
+    #[test]
+    fn a_project_moves_from_sandbox_to_sandbox_and_is_forgotten_with_its_sandbox() {
+        let world = World::new();
+        for token_name in ["REDCapSync_TEST", "OWN"] {
+            assert_eq!(world.kind("TEST", SANDBOX, token_name, &[SANDBOX, NEXT_SANDBOX]), None);
+            assert_eq!(world.kind("TEST", NEXT_SANDBOX, token_name, &[SANDBOX, NEXT_SANDBOX]), None);
+            // The session does not know the first sandbox any more, but its project.
+            assert_eq!(world.kind("TEST", SANDBOX, token_name, &[SANDBOX]), Some(Kind::Project));
+            let registries = Registries::new(&world.ctx.dirs);
+            registries.forget_session(ServerUrl::parse(NEXT_SANDBOX).unwrap().origin()).unwrap();
+            assert!(registries.read_both().unwrap().is_empty());
+            assert_eq!(world.kind("TEST", SANDBOX, token_name, &[SANDBOX]), None);
+            registries.forget_session(ServerUrl::parse(SANDBOX).unwrap().origin()).unwrap();
+        }
+        assert!(!world.ctx.dirs.config.exists());
+    }
 }

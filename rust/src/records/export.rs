@@ -84,7 +84,8 @@ struct Job<'a> {
 impl Job<'_> {
     async fn run(&mut self, project: &Project) -> Result<Export> {
         let information = self.operation.collect(&Request::read("project", Expect::Json), MOST).await?;
-        let missing_codes = identify(self.ctx, project, &information)?;
+        let entry = self.operation.project();
+        let missing_codes = identify(self.ctx, entry, project.project_id.as_deref(), &information)?;
         let metadata = self.operation.collect(&Request::read("metadata", Expect::Json), MOST).await?;
         let dictionary = Dictionary::read(&metadata, &missing_codes)?;
         drop((information, metadata));

@@ -11,10 +11,10 @@ use crate::error::{Error, Kind};
 use crate::token::Scrubber;
 
 /// How much of an answer that is not data is read.
-pub(super) const MOST_TEXT: usize = 64 * 1024;
+pub(crate) const MOST_TEXT: usize = 64 * 1024;
 
 /// How many first bytes decide whether a body is data.
-pub(super) const HEAD: usize = 64;
+pub(crate) const HEAD: usize = 64;
 
 /// The longest text of REDCap's that is shown.
 const MOST_SHOWN: usize = 600;
@@ -41,7 +41,7 @@ pub(crate) fn is_data(status: u16, head: &[u8], expect: Expect) -> bool {
     }
 }
 
-fn is_version(text: &[u8]) -> bool {
+pub(super) fn is_version(text: &[u8]) -> bool {
     let parts: Vec<&[u8]> = text.split(|b| *b == b'.').collect();
     (2..=4).contains(&parts.len())
         && parts.iter().all(|part| (1..=4).contains(&part.len()) && part.iter().all(u8::is_ascii_digit))
@@ -65,8 +65,8 @@ fn redcap_error(body: &[u8]) -> Option<String> {
     if body.starts_with(b"{") && start(&body[1..]).starts_with(b"\"error\"") {
         let text = serde_json::from_slice::<serde_json::Value>(body).ok();
         let text = text.as_ref().and_then(|v| v.get("error")).and_then(serde_json::Value::as_str);
-        let whole = || String::from_utf8_lossy(body).into_owned();
-        return Some(text.map_or_else(whole, |text| text.trim_start_matches("ERROR:").trim().to_owned()));
+        let text = text.map_or_else(|| cut_off(&String::from_utf8_lossy(body)), str::to_owned);
+        return Some(text.trim_start_matches("ERROR:").trim().to_owned());
     }
     let at = find(&body[..body.len().min(200)], b"<hash>")?;
     let inner = &body[at + 6..];
@@ -76,8 +76,56 @@ fn redcap_error(body: &[u8]) -> Option<String> {
     Some(unescape(&plain).trim().trim_start_matches("ERROR:").trim().to_owned())
 }
 
+/// The text of an error in JSON that is not valid: cut off, or with Latin-1 in it. Its escapes are undone, or a
+/// token could hide in them.
+fn cut_off(body: &str) -> String {
+    let text = body.split_once(':').map_or(body, |(_, text)| text).trim_start();
+    let quoted = text.strip_prefix('"');
+    let mut rest = quoted.unwrap_or(text).chars();
+    let mut out = String::new();
+    while let Some(c) = rest.next() {
+        match c {
+            '"' if quoted.is_some() => break,
+            '\\' => match rest.next() {
+                Some('n' | 'r' | 't' | 'b' | 'f') => out.push(' '),
+                Some('u') => {
+                    let digits: String = rest.by_ref().take(4).collect();
+                    out.extend(u32::from_str_radix(&digits, 16).ok().and_then(char::from_u32));
+                }
+                Some(c) => out.push(c),
+                None => {}
+            },
+            c => out.push(c),
+        }
+    }
+    out
+}
+
 fn unescape(text: &str) -> String {
-    text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&#039;", "'").replace("&amp;", "&")
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('&') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let entity = rest.find(';').map(|end| &rest[1..end]);
+        let number = |entity: &str| match entity.strip_prefix('#')?.strip_prefix(['x', 'X']) {
+            Some(digits) => u32::from_str_radix(digits, 16).ok(),
+            None => entity[1..].parse().ok(),
+        };
+        let c = entity.and_then(|entity| match entity {
+            "lt" => Some('<'),
+            "gt" => Some('>'),
+            "quot" => Some('"'),
+            "apos" => Some('\''),
+            "amp" => Some('&'),
+            other => number(other).and_then(char::from_u32),
+        });
+        let length = c.and(entity).map_or(1, |entity| entity.len() + 2);
+        out.push(c.unwrap_or('&'));
+        rest = &rest[length..];
+    }
+    out.push_str(rest);
+    out
 }
 
 fn find(text: &[u8], part: &[u8]) -> Option<usize> {
@@ -95,6 +143,7 @@ pub(crate) fn classify(head: Head<'_>, body: &[u8], scrubber: &Scrubber<'_>) -> 
         300..=399 => redirect(head, scrubber),
         _ if memory(&body[..body.len().min(4096)]) => out_of_memory(),
         _ => match redcap_error(body) {
+            Some(text) if withheld(&text) => in_trouble(),
             Some(text) => redcap(status, &text, scrubber),
             None => front_end(status, begins_html(body) || is_html(head.content_type)),
         },
@@ -119,6 +168,21 @@ pub(crate) fn out_of_memory() -> Error {
 /// Whether an error is that of [`out_of_memory`].
 pub(crate) fn is_out_of_memory(error: &Error) -> bool {
     error.fields.iter().any(|(name, value)| name == "cause" && value.as_text() == Some("memory"))
+}
+
+/// Texts that begin like REDCap's errors and are not shown: what a server says of its database has been seen to name
+/// the database's user and password.
+fn withheld(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    ["database", "password", "mysql", "sqlstate"].iter().any(|word| text.contains(word))
+}
+
+fn in_trouble() -> Error {
+    Error::new(
+        Kind::Server,
+        "the server is in trouble (what it says is not shown: it may hold the server's own secrets)",
+    )
+    .hint("its database may be down; try again later, and tell the REDCap administrator if it stays so")
 }
 
 /// REDCap's own refusals. Status and text together: some servers answer 401 where others answer 403.
@@ -234,6 +298,8 @@ mod tests {
             (405, "<html>".into(), Kind::NotRedcap),
             (200, "<!DOCTYPE html>".into(), Kind::NotRedcap),
             (200, "Could not connect as 'redcap_user' with 'pw'".into(), Kind::NotRedcap),
+            (200, "ERROR: Could not connect to the database server. user: u, password: hunter2".into(), Kind::Server),
+            (400, "ERROR: the database server says password: hunter2".into(), Kind::Server),
             (200, "<br><b>Fatal</b>{\"error\":\"REDCap ran out of server memory\"}".into(), Kind::Server),
             (500, "<html>".into(), Kind::Server),
             (502, "<html>".into(), Kind::Server),
@@ -248,7 +314,14 @@ mod tests {
 
     #[test]
     fn what_the_front_end_wrote_is_never_shown() {
-        for (status, body) in [(200, "password=hunter2"), (403, "<html>hunter2"), (500, "hunter2"), (302, "hunter2")] {
+        for (status, body) in [
+            (200, "ERROR: Could not connect to the database server. user: u, password: hunter2"),
+            (400, "ERROR: the database server says password: hunter2"),
+            (200, "password=hunter2"),
+            (403, "<html>hunter2"),
+            (500, "hunter2"),
+            (302, "hunter2"),
+        ] {
             assert!(!format!("{:?}", error(status, None, body)).contains("hunter2"), "{status}");
         }
     }
@@ -273,6 +346,24 @@ mod tests {
         assert!(error.message.contains("bad [token]"), "{}", error.message);
         assert!(error.message.chars().count() < 700);
         assert!(!error.message.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn escapes_are_undone_in_json_that_is_cut_off_and_in_xml() {
+        for (body, text) in [
+            (r#"{"error":"no \"field\" A\u0042\n\u00zz C\/D"#, "no \"field\" AB  C/D"),
+            (r#"{ "error" : "no field"} and more"#, "no field"),
+            (r#"{"error":[1,2"#, "[1,2"),
+            (r#"{"error":"\"#, ""),
+            (
+                "<hash><error>a &lt;b&gt; &amp;lt; &#039;&#x41;&#66; &; & &x; &#xffffffff;</error></hash>",
+                "a <b> &lt; 'AB &; & &x; &#xffffffff;",
+            ),
+        ] {
+            assert_eq!(redcap_error(body.as_bytes()).as_deref(), Some(text));
+        }
+        let escaped = TOKEN.bytes().map(|byte| format!("\\u{byte:04X}")).collect::<Vec<_>>().concat();
+        assert!(error(400, None, &format!("{{\"error\":\"x {escaped}")).message.ends_with("x [token]"));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
 use crate::hex::hex;
 use crate::net::{Answer, Client, Fault, Origin, WipedBody};
-use crate::project::{Project, Registries};
+use crate::project::{Bound, Project, Registries};
 use crate::store::{self, Found, Wanted};
 use crate::token::{BodyWatch, Form, Scrubber};
 
@@ -37,6 +37,10 @@ pub(crate) struct Operation {
     audit: AuditLog,
     client: Client,
     found: Option<Found>,
+    /// Whether `project` is the registry's entry, or allowed by the site's list.
+    bound: bool,
+    /// Allowed by the site's list alone: what the object says beyond token name and address counts for nothing.
+    nameless: bool,
 }
 
 impl Operation {
@@ -44,7 +48,7 @@ impl Operation {
     pub(crate) fn new(ctx: &Ctx, project: Project, sandbox: bool, client: Client) -> Self {
         let audit = AuditLog::new(&audit_folder(ctx, sandbox), Arc::clone(&ctx.clock));
         let origin = project.redcap_uri.origin().clone();
-        Self { ctx: ctx.clone(), project, origin, sandbox, audit, client, found: None }
+        Self { ctx: ctx.clone(), project, origin, sandbox, audit, client, found: None, bound: false, nameless: false }
     }
 
     /// THE PIPELINE. One request, tried again where that is harmless; each try is a call of its own. The body
@@ -53,11 +57,12 @@ impl Operation {
     /// # Errors
     /// Every kind but `argument` and those of the registry's files; `sink`'s own.
     pub(crate) async fn call(&mut self, request: &Request, sink: &mut dyn Sink) -> Result<()> {
-        let allowed = self.bound_origin().and_then(|()| policy::allow(&self.project));
+        let allowed = self.bind().and_then(|()| policy::allow(&self.project));
         self.or_refused(request, allowed).await?;
         let mut tries = 0;
         loop {
-            limiter::reserve(&self.ctx, &self.project.redcap_uri, 1).await?;
+            let permit = limiter::reserve(&self.ctx, &self.project.redcap_uri, 1).await;
+            self.or_refused(request, permit).await?;
             let found = self.look_up().await;
             self.or_refused(request, found).await?;
             let failed = match self.send(request, sink).await {
@@ -93,28 +98,30 @@ impl Operation {
         self.found.as_ref().map(|found| found.secret.fingerprint().to_string())
     }
 
+    /// The project as the registry has it, once a call was allowed.
+    pub(crate) fn project(&self) -> &Project {
+        &self.project
+    }
+
+    /// A text of the server's that came as data and is shown, scrubbed.
+    pub(crate) fn scrub(&self, text: &str) -> String {
+        self.found.as_ref().map_or_else(|| text.to_owned(), |found| found.secret.scrubber().scrub(text))
+    }
+
     /// The token goes only to the origin that its name is bound to, by the user's own registry, this session's,
-    /// or the site's list of servers. Comes before any look-up.
-    fn bound_origin(&self) -> Result<()> {
-        if self.ctx.settings.servers.contains(&self.origin) {
+    /// or the site's list of servers. Comes before any look-up. From here on the registry's entry is what counts:
+    /// an object may say that it is another project, whose token the keyring has under its short name.
+    fn bind(&mut self) -> Result<()> {
+        if self.bound {
             return Ok(());
         }
-        let bound = Registries::new(&self.ctx.dirs).origins_of(&self.project.token_name)?;
-        if bound.contains(&self.origin) {
-            return Ok(());
+        match Registries::new(&self.ctx.dirs).bound(&self.project, self.sandbox)? {
+            Bound::Here(entry) => self.project = *entry,
+            Bound::Elsewhere(_) if self.ctx.settings.servers.contains(&self.origin) => self.nameless = true,
+            Bound::Elsewhere(others) => return Err(unbound(&self.project, &others)),
         }
-        let (name, origin) = (self.project.token_name.as_str(), &self.origin);
-        let error = match bound.first() {
-            Some(other) => {
-                Error::new(Kind::Origin, format!("`{name}` is bound to `{other}`; it is not sent to `{origin}`"))
-            }
-            None => Error::new(Kind::Origin, format!("`{name}` is not bound to `{origin}` for this user")),
-        };
-        Err(error
-            .hint("the address in a project file, an RDS or an object is a hint; your own `setup_project()` decides")
-            .hint(format!("if `{origin}` is right, set the project up yourself with `setup_project()`"))
-            .field("token_name", name)
-            .field("origin", origin.to_string()))
+        self.bound = true;
+        Ok(())
     }
 
     /// A call that is refused here leaves an entry too. What cannot be written does not hide the refusal.
@@ -144,7 +151,7 @@ impl Operation {
         if self.found.is_some() {
             return Ok(());
         }
-        let wanted = wanted(&self.project, self.sandbox);
+        let wanted = if self.nameless { by_token_name(&self.project) } else { wanted(&self.project, self.sandbox) };
         let found = store::look_up(&self.ctx, &wanted).await?;
         let found = found.ok_or_else(|| blank(&self.project))?;
         if found.form != Form::Project {
@@ -173,12 +180,13 @@ impl Operation {
 
     async fn intent(&self, request: &Request, found: &Found) -> Result<OpenCall> {
         let call_id = call_id(&self.ctx)?;
+        let declared = (!self.nameless).then_some(&self.project);
         let intent = Intent {
             call_id: call_id.clone(),
             action: request.action(),
             project: self.project.short_name.as_str().to_owned(),
-            project_id: self.project.project_id.as_ref().and_then(|id| id.parse().ok()),
-            redcap_user: self.project.redcap_user.clone().map(RedcapUser::Declared),
+            project_id: declared.and_then(|project| project.project_id.as_ref()?.parse().ok()),
+            redcap_user: declared.and_then(|project| project.redcap_user.clone()).map(RedcapUser::Declared),
             origin: self.origin.to_string(),
             token_name: self.project.token_name.as_str().to_owned(),
             source: found.source.to_owned(),
@@ -198,13 +206,18 @@ impl Operation {
         sink: &mut dyn Sink,
         open: &mut OpenCall,
     ) -> std::result::Result<(), Failed> {
+        let doubt = Doubt(Some(&self.client));
         let unknown = |fault: Fault| Failed::of_fault(fault, request.writes);
         let uri = &self.project.redcap_uri;
         let mut answer = self.client.post(uri, "application/x-www-form-urlencoded", body).await.map_err(unknown)?;
         open.outcome.status = Some(answer.status);
         open.outcome.server_date = answer.date.as_deref().map(|date| scrubber.scrub(date).chars().take(40).collect());
         let mut head = Zeroizing::new(Vec::new());
-        let ended = gather(&mut answer, &mut head, HEAD, &mut open.outcome.bytes).await.map_err(unknown)?;
+        let ended = match gather(&mut answer, &mut head, HEAD, &mut open.outcome.bytes).await {
+            // What breaks off is known by its status all the same: a 403 is not tried again.
+            Err(_) if answer.status != 200 => true,
+            other => other.map_err(unknown)?,
+        };
         if !is_data(answer.status, &head, request.expect) {
             if !ended {
                 // What comes behind an error is of no interest where it breaks off or never ends.
@@ -217,6 +230,12 @@ impl Operation {
                 asked: uri.url(),
             };
             let error = classify(said, &head[..head.len().min(MOST_TEXT)], scrubber);
+            // That a gateway gave up, a server failed or a strange page came back does not say what became of it.
+            let by_redcap =
+                !matches!(error.kind, Kind::Server) && (error.kind != Kind::NotRedcap || answer.status > 299);
+            if request.writes && !by_redcap {
+                return Err(outcome_unknown(&error).field("status", answer.status).into());
+            }
             // What was too large for the server's memory will be so again.
             let again = matches!(answer.status, 408 | 500 | 502..=504) && !is_out_of_memory(&error);
             return Err(Failed { error, again });
@@ -228,6 +247,9 @@ impl Operation {
                 open.outcome.bytes += chunk.len() as u64;
                 deliver(&chunk, &mut watch, sink)?;
             }
+        }
+        if !answer.header_values().any(|value| scrubber.watch().sees(value)) {
+            doubt.settled();
         }
         Ok(sink.end()?)
     }
@@ -280,6 +302,25 @@ impl Drop for OpenCall {
     }
 }
 
+/// As long as an answer is not known to be free of the token, its connection is not kept: what came over it stays
+/// in the connection's buffers. Dropped in doubt (a failure, an echo, an interrupt), it closes the connections.
+struct Doubt<'a>(Option<&'a Client>);
+
+impl Doubt<'_> {
+    /// Data and headers were watched, and the token is not in them.
+    fn settled(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Doubt<'_> {
+    fn drop(&mut self) {
+        if let Some(client) = self.0 {
+            client.close_connections();
+        }
+    }
+}
+
 /// A try that failed, and whether it may be made again.
 struct Failed {
     error: Error,
@@ -289,17 +330,21 @@ struct Failed {
 impl Failed {
     fn of_fault(fault: Fault, writes: bool) -> Self {
         if writes && fault.sent {
-            let why = fault.error.message;
-            return Error::new(
-                Kind::OutcomeUnknown,
-                format!("the import was sent and its outcome is not known ({why}); it is not sent again"),
-            )
-            .hint("look in REDCap's log whether it arrived before you send it again")
-            .into();
+            return outcome_unknown(&fault.error).into();
         }
         let again = fault.error.kind == Kind::Connection;
         Self { error: fault.error, again }
     }
+}
+
+/// The error for an import whose bytes went out and of which nobody knows what became of it.
+fn outcome_unknown(why: &Error) -> Error {
+    let why = &why.message;
+    Error::new(
+        Kind::OutcomeUnknown,
+        format!("the import was sent and its outcome is not known ({why}); it is not sent again"),
+    )
+    .hint("look in REDCap's log whether it arrived before you send it again")
 }
 
 impl From<Error> for Failed {
@@ -317,7 +362,34 @@ fn audit_folder(ctx: &Ctx, sandbox: bool) -> PathBuf {
     }
 }
 
-/// What is looked up for a project.
+/// The error for a project object that stands for no entry of the registries.
+fn unbound(hint: &Project, others: &[Project]) -> Error {
+    let (name, origin) = (hint.token_name.as_str(), hint.redcap_uri.origin());
+    let there = others.iter().find(|entry| entry.redcap_uri.origin() == origin);
+    let message = match (there, others.first()) {
+        (Some(entry), _) if entry.sandbox => format!("`{name}` was bound to a sandbox that does not run any more"),
+        (Some(entry), _) => {
+            let (owner, short_name) = (entry.short_name.as_str(), hint.short_name.as_str());
+            format!("`{name}` is the token of project `{owner}`, not of `{short_name}`")
+        }
+        (None, Some(entry)) => {
+            format!("`{name}` is bound to `{}`; it is not sent to `{origin}`", entry.redcap_uri.origin())
+        }
+        (None, None) => format!("`{name}` is not bound to `{origin}` for this user"),
+    };
+    Error::new(Kind::Origin, message)
+        .hint("what a project file, an RDS or an object says is a hint; your own `setup_project()` decides")
+        .hint(format!("if `{origin}` is right, set the project up yourself with `setup_project()`"))
+        .field("token_name", name)
+        .field("origin", origin.to_string())
+}
+
+/// What is looked up where the registries know nothing of a project: its token name and nothing else.
+pub(crate) fn by_token_name(project: &Project) -> Wanted {
+    Wanted { token_name: project.token_name.clone(), short_name: String::new(), sandbox: false }
+}
+
+/// What is looked up for a project of the registries.
 pub(crate) fn wanted(project: &Project, sandbox: bool) -> Wanted {
     Wanted { token_name: project.token_name.clone(), short_name: project.short_name.as_str().to_owned(), sandbox }
 }

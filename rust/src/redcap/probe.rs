@@ -2,6 +2,7 @@
 
 use serde_json::Value as Json;
 
+use super::classify::is_version;
 use super::pipeline::Operation;
 use super::request::{Expect, Request};
 use crate::ctx::Ctx;
@@ -22,10 +23,12 @@ pub(crate) struct Probe {
 
 /// Asks REDCap. The first success pins the project's id; another id later is an error.
 pub(crate) async fn probe(ctx: &Ctx, project: &Project, mut operation: Operation) -> Result<Probe> {
-    let version = operation.collect(&Request::read("version", Expect::Version), 64 * 1024).await?;
-    let version = String::from_utf8_lossy(&version).trim_matches(|c: char| !c.is_ascii_digit()).to_owned();
+    let body = operation.collect(&Request::read("version", Expect::Version), 4 * 1024).await?;
+    let version = version(&body).ok_or_else(|| strange("its version"))?;
+    let hinted_id = project.project_id.clone();
+    let project = &operation.project().clone();
     let information = match operation.collect(&Request::read("project", Expect::Json), 4 * 1024 * 1024).await {
-        Ok(body) => Ok(information(&body)?),
+        Ok(body) => Ok(information(&body, |text| operation.scrub(text))?),
         Err(error) if error.kind == Kind::Redcap => Err(error.message),
         Err(error) => return Err(error),
     };
@@ -36,25 +39,25 @@ pub(crate) async fn probe(ctx: &Ctx, project: &Project, mut operation: Operation
         Err(said) => (None, None, Some(format!("the token works but may not read project information ({said})"))),
     };
     if let Some(id) = &project_id {
-        same_project(ctx, project, id)?;
+        same_project(ctx, project, hinted_id.as_deref(), id)?;
     }
     let api_page = api_page(project, &version, project_id.as_deref());
     Ok(Probe { version, project_id, project_title, fingerprint, api_page, remark })
 }
 
-/// Checks project information against the id that is pinned, and gives the project's missing-data codes as REDCap
-/// writes them: `code, label | code, label`.
-pub(crate) fn identify(ctx: &Ctx, project: &Project, body: &[u8]) -> Result<String> {
-    let (id, _) = information(body)?;
-    same_project(ctx, project, &id)?;
+/// Checks project information against the id that is pinned and the one that the object has, and gives the
+/// project's missing-data codes as REDCap writes them: `code, label | code, label`.
+pub(crate) fn identify(ctx: &Ctx, project: &Project, hinted_id: Option<&str>, body: &[u8]) -> Result<String> {
+    let (id, _) = information(body, str::to_owned)?;
+    same_project(ctx, project, hinted_id, &id)?;
     let codes = object(body)?.get("missing_data_codes").and_then(Json::as_str).map(str::to_owned);
     Ok(codes.unwrap_or_default())
 }
 
 /// The first id that is seen is pinned; another one is an error.
-fn same_project(ctx: &Ctx, project: &Project, id: &String) -> Result<()> {
+fn same_project(ctx: &Ctx, project: &Project, hinted_id: Option<&str>, id: &str) -> Result<()> {
     let pinned = Registries::new(&ctx.dirs).pin(project, id)?;
-    let hinted = project.project_id.as_ref().unwrap_or(&pinned);
+    let hinted = hinted_id.unwrap_or(&pinned);
     if pinned != *id || hinted != id {
         let known = if pinned == *id { hinted } else { &pinned };
         return Err(changed(project, known, id));
@@ -62,13 +65,20 @@ fn same_project(ctx: &Ctx, project: &Project, id: &String) -> Result<()> {
     Ok(())
 }
 
-fn strange() -> Error {
-    Error::new(Kind::NotRedcap, "the answer is not what REDCap gives as project information")
+fn strange(what: &str) -> Error {
+    Error::new(Kind::NotRedcap, format!("the answer is not what REDCap gives as {what}"))
         .hint("check `redcap_uri`: the API address ends in `/api/`")
+}
+
+/// The version, if the whole body is one: a body may begin like a version and go on with anything.
+fn version(body: &[u8]) -> Option<String> {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii();
+    is_version(body).then(|| String::from_utf8_lossy(body).into_owned())
 }
 
 /// Project information is one object, or a list of one.
 fn object(body: &[u8]) -> Result<Json> {
+    let strange = || strange("project information");
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     match serde_json::from_slice(body).map_err(|_| strange())? {
         Json::Array(items) => items.into_iter().next().ok_or_else(strange),
@@ -76,18 +86,21 @@ fn object(body: &[u8]) -> Result<Json> {
     }
 }
 
-fn information(body: &[u8]) -> Result<(String, Option<String>)> {
+/// Id and title. They came as data, where a token may hide in escapes, and are shown: no part of it passes.
+pub(crate) fn information(body: &[u8], scrub: impl Fn(&str) -> String) -> Result<(String, Option<String>)> {
+    let strange = || strange("project information");
     let json = object(body)?;
     let id = match json.get("project_id") {
         Some(Json::Number(id)) => id.to_string(),
         Some(Json::String(id)) => id.clone(),
         _ => return Err(strange()),
     };
-    if id.is_empty() || id.len() > 12 || !id.bytes().all(|b| b.is_ascii_digit()) {
+    if id.is_empty() || id.len() > 12 || !id.bytes().all(|b| b.is_ascii_digit()) || scrub(&id) != id {
         return Err(strange());
     }
     let title = json.get("project_title").and_then(Json::as_str);
-    Ok((id, title.map(|title| title.chars().filter(|c| !c.is_control()).take(200).collect())))
+    let plain = |title: &str| title.chars().filter(|c| !c.is_control()).collect::<String>();
+    Ok((id, title.map(|title| scrub(&plain(title)).chars().take(200).collect())))
 }
 
 fn changed(project: &Project, known: &str, now: &str) -> Error {
@@ -118,6 +131,17 @@ fn api_page(project: &Project, version: &str, project_id: Option<&str>) -> Strin
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn information(body: &[u8]) -> Result<(String, Option<String>)> {
+        super::information(body, str::to_owned)
+    }
+
+    #[test]
+    fn a_body_that_begins_like_a_version_and_goes_on_is_none() {
+        assert_eq!(version(b"\xef\xbb\xbf14.5.1\n").as_deref(), Some("14.5.1"));
+        assert_eq!(version(b"14.5.1          and what the server knows, 9"), None);
+        assert_eq!(version(b"14.5.1\n\n9A3F0C7712DE48B65A90EF1234CD778"), None);
+    }
 
     #[test]
     fn project_information_is_read_with_the_id_as_number_or_text() {

@@ -7,7 +7,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::faults::Fault;
-use super::world::World;
+use super::generated::{self, Size};
+use super::world::{Line, World};
 
 /// What an administrator can ask for: `{"do":"issue","project":"TEST","user":"exporter","to":"/path"}`.
 #[derive(Debug, Deserialize)]
@@ -38,6 +39,9 @@ enum Command {
         #[serde(default)]
         reset: bool,
     },
+    /// Makes a generated project of a size, or of so many records and columns, and writes its export as CSV
+    /// to a new file.
+    Generate { size: Option<Size>, records: Option<usize>, columns: Option<usize>, to: Option<PathBuf> },
     /// Puts everything back as it was at the start.
     Reset,
     /// Ends the sandbox.
@@ -46,7 +50,7 @@ enum Command {
 
 /// The names of the commands, for whoever mistypes one.
 const COMMANDS: &str = "`projects`, `users`, `issue`, `regenerate`, `revoke`, `suspend`, `unsuspend`, `adopt`, \
-    `fault`, `clear`, `count`, `reset`, `stop`";
+    `fault`, `clear`, `count`, `generate`, `reset`, `stop`";
 
 /// The answer to a command, and whether the sandbox is to end.
 pub(super) struct Obeyed {
@@ -150,6 +154,7 @@ fn apply(world: &mut World, command: Command) -> Result<Value, String> {
             }
             Ok(counts)
         }
+        Command::Generate { size, records, columns, to } => generate(world, size, records, columns, to.as_deref()),
         Command::Reset => {
             *world = World::new(world.config.clone());
             Ok(Value::Null)
@@ -207,7 +212,7 @@ fn suspend(world: &mut World, name: &str, suspended: bool) -> Result<Value, Stri
 
 fn note(world: &mut World, project: &str, user: &str, details: &str) {
     if let Some(project) = world.project_mut(project) {
-        project.note(user, "Manage/Design", details);
+        project.note(user, Line::new("Manage/Design", details));
     }
 }
 
@@ -220,6 +225,42 @@ fn new_token(world: &mut World, project: &str, user: &str, to: Option<&Path>, de
     world.tokens.set(project, user, token);
     note(world, project, user, details);
     Ok(Value::Null)
+}
+
+/// Makes a generated project, unless it is there already, and writes its export to a file.
+fn generate(
+    world: &mut World,
+    size: Option<Size>,
+    records: Option<usize>,
+    columns: Option<usize>,
+    to: Option<&Path>,
+) -> Result<Value, String> {
+    let (records, columns) = match (size, records, columns) {
+        (Some(size), None, None) => size.extent(),
+        (None, Some(records), Some(columns)) => (records, columns),
+        _ => return Err("`generate` takes a `size` (`S`, `M`, `L`), or `records` and `columns`".to_owned()),
+    };
+    if columns < 2 || records.saturating_mul(columns) > generated::CELLS {
+        return Err(format!("a generated project has 2 columns at least and {} cells at most", generated::CELLS));
+    }
+    let short_name = generated::short_name(size);
+    let here = |world: &World| {
+        let generated = world.project(short_name)?.generated.as_ref()?;
+        (generated.records == records && generated.columns() == columns).then(|| generated.csv.clone())
+    };
+    let csv = if let Some(csv) = here(world) {
+        csv
+    } else {
+        world.projects.retain(|project| project.sample.short_name != short_name);
+        world.projects.push(generated::project(size, records, columns));
+        here(world).unwrap_or_default()
+    };
+    if let Some(path) = to {
+        let file = std::fs::OpenOptions::new().write(true).create_new(true).open(path);
+        let written = file.and_then(|mut file| file.write_all(&csv));
+        written.map_err(|error| format!("the file for the export cannot be made: {error}"))?;
+    }
+    Ok(json!({ "short_name": short_name, "records": records, "columns": columns, "bytes": csv.len() }))
 }
 
 fn random_token() -> Result<String, String> {

@@ -4,35 +4,47 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Instant;
 
+use bytes::Bytes;
+use hyper::header::HeaderValue;
+
 use super::API_PATH;
 use super::contents::{self, Asked, Outcome};
 use super::faults::Fault;
 use super::front;
 use super::post::Post;
 use super::refusal::Refusal;
-use super::sheet::Format;
+use super::sheet::{self, Format};
 use super::world::World;
 use crate::serve::{Answer, Call};
 
 /// An answer before any fault.
 pub(super) struct Reply {
     pub(super) status: u16,
-    pub(super) content_type: &'static str,
-    pub(super) body: Vec<u8>,
+    pub(super) content_type: String,
+    pub(super) body: Bytes,
 }
 
 impl Reply {
+    fn of(status: u16, format: Format, body: impl Into<Bytes>) -> Self {
+        Self { status, content_type: format.content_type().to_owned(), body: body.into() }
+    }
+
     pub(super) fn into_answer(self) -> Answer {
-        let mut response = front::response(self.status, self.content_type, self.body);
+        // A file's name may have letters beyond ASCII; they go out as they are, as PHP does it.
+        let content_type = HeaderValue::from_bytes(self.content_type.as_bytes());
+        let mut response = front::response(self.status, "application/octet-stream", self.body);
         let headers = response.headers_mut();
-        headers.insert(hyper::header::CACHE_CONTROL, hyper::header::HeaderValue::from_static("no-store, no-cache"));
+        if let Ok(value) = content_type {
+            headers.insert(hyper::header::CONTENT_TYPE, value);
+        }
+        headers.insert(hyper::header::CACHE_CONTROL, HeaderValue::from_static("no-store, no-cache"));
         Answer::Http(response)
     }
 }
 
 impl Refusal {
     fn reply(&self, format: Format) -> Reply {
-        Reply { status: self.status, content_type: format.content_type(), body: self.body(format).into_bytes() }
+        Reply::of(self.status, format, self.body(format))
     }
 }
 
@@ -92,7 +104,7 @@ fn elsewhere(call: &Call) -> Answer {
     // As Apache does for a folder without its slash: most clients turn the POST into a GET on the way.
     if path == API_PATH.trim_end_matches('/') {
         let mut response = front::html_response(301, front::html(301));
-        response.headers_mut().insert(hyper::header::LOCATION, hyper::header::HeaderValue::from_static(API_PATH));
+        response.headers_mut().insert(hyper::header::LOCATION, HeaderValue::from_static(API_PATH));
         return Answer::Http(response);
     }
     let root = matches!(path, "/" | "/redcap" | "/redcap/");
@@ -126,17 +138,67 @@ fn reply(world: &mut World, post: &Post) -> Result<Reply, Refusal> {
         user: asked_user,
         post,
     };
-    let outcome = contents::answer(&asked, format)?;
-    let (action, details) = contents::log_line(post.text("content"));
+    let done = contents::answer(&asked, format)?;
     if let Some(project) = world.project_mut(&project) {
-        project.note(&user, action, details);
-    }
-    let format = format.unwrap_or(Format::Xml);
-    Ok(match outcome {
-        Outcome::Sheet(sheet) => {
-            Reply { status: 200, content_type: format.content_type(), body: sheet.write(format).into_bytes() }
+        if let Some(data) = done.data {
+            project.data = data;
         }
+        for line in done.log {
+            project.note(&user, line);
+        }
+    }
+    Ok(written(done.outcome, format.unwrap_or(Format::Xml), error_format(post)))
+}
+
+/// An outcome as it goes out: data in their format, what became of an import in the format of errors.
+fn written(outcome: Outcome, format: Format, returned: Format) -> Reply {
+    const XML: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\" ?>";
+    match outcome {
+        Outcome::Sheet(sheet) => Reply::of(200, format, sheet.write(format)),
+        Outcome::Csv(bytes) => Reply::of(200, Format::Csv, bytes),
         // REDCap sends bare text as text/html, whatever the format was.
-        Outcome::Bare(text) => Reply { status: 200, content_type: "text/html; charset=utf-8", body: text.into_bytes() },
-    })
+        Outcome::Bare(text) => {
+            Reply { status: 200, content_type: "text/html; charset=utf-8".to_owned(), body: text.into() }
+        }
+        Outcome::Count(n) => {
+            let body = match returned {
+                Format::Csv => n.to_string(),
+                Format::Json => format!("{{\"count\": {n}}}"),
+                Format::Xml => format!("{XML}<hash><count>{n}</count></hash>"),
+            };
+            Reply::of(200, returned, body)
+        }
+        Outcome::Names(names) => {
+            let body = match returned {
+                Format::Csv => {
+                    let mut out = "id\n".to_owned();
+                    for name in &names {
+                        sheet::csv_line(&mut out, ',', std::iter::once(name.as_str()));
+                    }
+                    out
+                }
+                Format::Json => serde_json::json!(names).to_string(),
+                Format::Xml => {
+                    let items: Vec<_> = names.iter().map(|name| sheet::xml_text(name)).collect();
+                    let items =
+                        if items.is_empty() { String::new() } else { format!("<id>{}</id>", items.join("</id><id>")) };
+                    format!("{XML}<ids>{items}</ids>")
+                }
+            };
+            Reply::of(200, returned, body)
+        }
+        Outcome::Nothing => {
+            let body = match returned {
+                Format::Csv => String::new(),
+                Format::Json => "{}".to_owned(),
+                Format::Xml => format!("{XML}<hash></hash>"),
+            };
+            Reply::of(200, returned, body)
+        }
+        Outcome::File { content_type, name, bytes } => {
+            // What would end the name or the header is replaced.
+            let name: String = name.chars().map(|c| if c.is_control() || c == '"' { '_' } else { c }).collect();
+            Reply { status: 200, content_type: format!("{content_type}; name=\"{name}\""), body: bytes }
+        }
+    }
 }

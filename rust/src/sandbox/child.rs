@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
 
-use super::workers;
 use crate::error::{Error, Kind, Result};
+use crate::threads;
 
 /// How long a sandbox may take to say that it is ready; loading R with its packages is most of it.
 const READY_TIME: Duration = Duration::from_secs(30);
@@ -175,13 +175,13 @@ impl Child {
     }
 
     /// Ends the sandbox: tells it to stop, closes its input, and after 2 seconds ends it by force. Does nothing
-    /// in a forked process, and nothing the second time.
-    pub fn end(&mut self) {
-        let Some(mut parts) = self.parts.take() else { return };
+    /// in a forked process, and nothing the second time: then the answer is false.
+    pub fn end(&mut self) -> bool {
+        let Some(mut parts) = self.parts.take() else { return false };
         if self.owner != std::process::id() {
             // The pipes and the process are the parent's: neither close nor wait here.
             std::mem::forget(parts);
-            return;
+            return false;
         }
         // Says so as well: a forked sister process may still hold the pipe open.
         let _ = parts.commands.send("{\"do\":\"stop\"}\n".to_owned());
@@ -194,6 +194,7 @@ impl Child {
                 let _ = process.wait();
             }
         }
+        true
     }
 
     fn wait_until_ready(&mut self, deadline: Instant) -> Result<Json> {
@@ -278,7 +279,7 @@ fn wire(process: &mut std::process::Child) -> std::io::Result<Wired> {
     let mut stderr = process.stderr.take().ok_or_else(missing)?;
 
     let (commands, to_write) = mpsc::channel::<String>();
-    workers::spawn("keycap-sandbox-in", move || {
+    threads::spawn("keycap-sandbox-in", move || {
         for line in to_write {
             if stdin.write_all(line.as_bytes()).and_then(|()| stdin.flush()).is_err() {
                 return;
@@ -286,7 +287,7 @@ fn wire(process: &mut std::process::Child) -> std::io::Result<Wired> {
         }
     })?;
     let (send, answers) = mpsc::channel();
-    workers::spawn("keycap-sandbox-out", move || {
+    threads::spawn("keycap-sandbox-out", move || {
         for line in BufReader::new(stdout).split(b'\n') {
             let Ok(line) = line else { return };
             if send.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
@@ -296,7 +297,7 @@ fn wire(process: &mut std::process::Child) -> std::io::Result<Wired> {
     })?;
     let last_words = Arc::new(Mutex::new(VecDeque::new()));
     let words = Arc::clone(&last_words);
-    workers::spawn("keycap-sandbox-err", move || {
+    threads::spawn("keycap-sandbox-err", move || {
         let mut buffer = [0; 512];
         while let Ok(n @ 1..) = stderr.read(&mut buffer) {
             let mut words = words.lock().unwrap_or_else(PoisonError::into_inner);

@@ -12,6 +12,8 @@ pub(super) enum FieldType {
     TrueFalse,
     Calc,
     Slider,
+    /// A file; its column has the file's name.
+    File,
     /// Words on the form; never exported with records.
     Descriptive,
 }
@@ -28,6 +30,7 @@ impl FieldType {
             Self::TrueFalse => "truefalse",
             Self::Calc => "calc",
             Self::Slider => "slider",
+            Self::File => "file",
             Self::Descriptive => "descriptive",
         }
     }

@@ -160,9 +160,9 @@ impl Fault {
             Self::OutOfMemory => Answer::Http(front::html_response(200, OUT_OF_MEMORY.to_owned())),
             Self::Database => Answer::Http(front::html_response(200, DATABASE.to_owned())),
             Self::Slow { bytes, ms } => {
-                let head = head(reply.status, reply.content_type, &framed(reply.body.len()), "");
+                let head = head(reply.status, &reply.content_type, &framed(reply.body.len()), "");
                 let pause = Duration::from_millis(*ms);
-                let body = Piece::Slowly { bytes: reply.body.into(), by: *bytes, pause };
+                let body = Piece::Slowly { bytes: reply.body, by: *bytes, pause };
                 Answer::Raw(Raw { pieces: vec![Piece::Bytes(head.into()), body], end: End::Close })
             }
             Self::Truncated { chunked } => {
@@ -172,20 +172,20 @@ impl Fault {
                 } else {
                     (framed(reply.body.len()), half)
                 };
-                raw(&head(reply.status, reply.content_type, &framing, ""), body)
+                raw(&head(reply.status, &reply.content_type, &framing, ""), body)
             }
             Self::WrongLength { by } => {
                 let declared = reply.body.len().saturating_add_signed(isize::try_from(*by).unwrap_or_default());
-                raw(&head(reply.status, reply.content_type, &framed(declared), ""), reply.body)
+                raw(&head(reply.status, &reply.content_type, &framed(declared), ""), reply.body)
             }
             Self::ResetBeforeBody | Self::ResetAfterBody => Answer::Raw(Raw::reset()),
             Self::Latin1 => {
-                let body = latin1(&String::from_utf8_lossy(&reply.body));
+                let body = latin1(&String::from_utf8_lossy(&reply.body)).into();
                 Reply { body, ..reply }.into_answer()
             }
             Self::Echo { place, case, chunk } => echo(*place, *case, *chunk, reply, post, format),
             Self::Endless => {
-                let head = head(200, reply.content_type, CHUNKED, "");
+                let head = head(200, &reply.content_type, CHUNKED, "");
                 let chunk = format!("10000\r\n{}\r\n", "0123456789abcde\n".repeat(1 << 12));
                 let pieces = vec![Piece::Bytes(head.into()), Piece::Forever(chunk.into())];
                 Answer::Raw(Raw { pieces, end: End::Close })
@@ -243,12 +243,12 @@ fn echo(place: Place, case: Case, chunk: Option<usize>, reply: Reply, post: &Pos
         Place::Error => {
             status = 400;
             let message = format!("The request with the token {token} could not be understood");
-            body = Refusal { status, message }.body(format).into_bytes();
+            body = Refusal { status, message }.body(format).into();
         }
         Place::Header => more = format!("X-Debug: token={token}\r\n"),
         Place::Reason => {
             status = 400;
-            body = Refusal::parameter("content").body(format).into_bytes();
+            body = Refusal::parameter("content").body(format).into();
             reason = format!("Bad Token {token}");
         }
         Place::Data => {
@@ -257,7 +257,7 @@ fn echo(place: Place, case: Case, chunk: Option<usize>, reply: Reply, post: &Pos
                 Format::Json => format!("[{{\"record_id\":\"1\",\"remarks\":\"before {token} behind\"}}]"),
                 Format::Xml => format!("<records><item><remarks>before {token} behind</remarks></item></records>"),
             }
-            .into_bytes();
+            .into();
         }
     }
     let framing = if chunk.is_some() { CHUNKED.to_owned() } else { framed(body.len()) };
@@ -267,7 +267,7 @@ fn echo(place: Place, case: Case, chunk: Option<usize>, reply: Reply, post: &Pos
     );
     let mut pieces = vec![Piece::Bytes(head.into())];
     match chunk {
-        None => pieces.push(Piece::Bytes(body.into())),
+        None => pieces.push(Piece::Bytes(body)),
         Some(n) => {
             for part in body.chunks(n) {
                 let bytes = [format!("{:x}\r\n", part.len()).as_bytes(), part, b"\r\n"].concat();

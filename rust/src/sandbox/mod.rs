@@ -10,9 +10,15 @@
 //!   [`Child`] starts such a process and talks to it.
 //! - `post` reads request bodies, `answers` finds the answer, `contents` has one file for each kind of
 //!   content, `refusal` has REDCap's error texts, `sheet` writes CSV, JSON and XML.
-//! - `design`, `rows`, `users`, `tokens`: what a project consists of; `samples` fills them.
+//! - `design`, `rows`, `data`, `reports`, `users`, `tokens`: what a project consists of; `samples` fills them, and
+//!   `generated` makes projects of any size for benchmarks.
+//! - `filter` understands filter logic, `table` reads what is imported, `validation` checks its values, `paper`
+//!   writes a PDF.
 //! - `faults` misbehaves, `front` is what stands before REDCap (firewall, gateway), `ban` counts requests.
 //! - `admin` has the administrator's commands. There is no other door: none of this is reachable over HTTP.
+//!
+//! Refusals are worded as live servers were recorded to word them, where that is known; elsewhere the words are
+//! the sandbox's own, and the function in `refusal` says so.
 
 mod admin;
 mod answers;
@@ -21,20 +27,27 @@ mod child;
 mod config;
 mod contents;
 mod counts;
+mod data;
 mod design;
 mod faults;
+mod filter;
 mod front;
+mod generated;
+mod paper;
 mod pipe;
 mod post;
+mod random;
 mod refusal;
+mod reports;
 mod rows;
 mod sample_tokens;
 mod samples;
 mod sheet;
+mod table;
 mod time;
 mod tokens;
 mod users;
-mod workers;
+mod validation;
 mod world;
 
 #[cfg(test)]
@@ -42,6 +55,7 @@ pub(crate) mod tests;
 
 pub use child::Child;
 pub use config::Config;
+pub use generated::Size;
 pub use pipe::{run, serve};
 pub use sample_tokens::{SAMPLES, Sample, sample_tokens};
 

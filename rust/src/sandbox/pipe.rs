@@ -13,9 +13,10 @@ use tokio::sync::mpsc as lines;
 
 use super::config::Config;
 use super::world::World;
-use super::{API_PATH, admin, answers, workers};
+use super::{API_PATH, admin, answers};
 use crate::error::{Error, Kind, Result};
 use crate::serve::{Limits, block_on};
+use crate::threads;
 
 /// The first line of the output, for people who look at it.
 const FIRST_LINE: &str = "This is not REDCap: it is the sandbox of keycap, with made-up data, on loopback only.";
@@ -138,7 +139,7 @@ fn parent_id() -> u32 {
 /// Reads lines on a thread. The channel closes when the input ends.
 fn reader(input: impl Read + Send + 'static) -> std::io::Result<lines::UnboundedReceiver<String>> {
     let (send, receive) = lines::unbounded_channel();
-    workers::spawn("keycap-admin-in", move || {
+    threads::spawn("keycap-admin-in", move || {
         let mut input = BufReader::new(input);
         let mut line = Vec::new();
         loop {
@@ -162,7 +163,7 @@ fn reader(input: impl Read + Send + 'static) -> std::io::Result<lines::Unbounded
 fn writer(mut output: impl Write + Send + 'static) -> std::io::Result<(mpsc::Sender<String>, mpsc::Receiver<()>)> {
     let (send, receive) = mpsc::channel::<String>();
     let (done, written) = mpsc::channel();
-    workers::spawn("keycap-admin-out", move || {
+    threads::spawn("keycap-admin-out", move || {
         for text in receive {
             if output.write_all(text.as_bytes()).and_then(|()| output.flush()).is_err() {
                 break;

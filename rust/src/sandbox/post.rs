@@ -1,23 +1,42 @@
 //! Reading a request body, as PHP does it: urlencoded or multipart, arrays by square brackets.
 
-/// The fields of a request, in order, names as they were sent (`fields[0]`).
+/// What a request carries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Post(Vec<(String, String)>);
+pub(super) struct Post {
+    /// The fields in order, names as they were sent (`fields[0]`).
+    fields: Vec<(String, String)>,
+    files: Vec<Upload>,
+}
+
+/// A file in a multipart request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Upload {
+    /// The name of the form's field.
+    field: String,
+    /// The file's own name, without any folder, as PHP has it.
+    pub(super) name: String,
+    pub(super) bytes: Vec<u8>,
+}
 
 impl Post {
     /// Reads a body by its content type. A body of another type has no fields, as in PHP.
     pub(super) fn read(content_type: &str, body: &[u8]) -> Self {
         let (kind, parameters) = content_type.split_once(';').unwrap_or((content_type, ""));
         match kind.trim().to_ascii_lowercase().as_str() {
-            "application/x-www-form-urlencoded" => Self(urlencoded(body)),
-            "multipart/form-data" => Self(boundary(parameters).map(|b| multipart(&b, body)).unwrap_or_default()),
+            "application/x-www-form-urlencoded" => Self { fields: urlencoded(body), files: Vec::new() },
+            "multipart/form-data" => boundary(parameters).map(|b| multipart(&b, body)).unwrap_or_default(),
             _ => Self::default(),
         }
     }
 
     /// A field's value; the last one counts. `None` when it was not sent.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.fields.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The file in a field.
+    pub(super) fn file(&self, field: &str) -> Option<&Upload> {
+        self.files.iter().rev().find(|file| file.field == field)
     }
 
     /// A field's value, blank when it was not sent.
@@ -34,7 +53,8 @@ impl Post {
     pub(super) fn list(&self, name: &str) -> List {
         let indexed =
             |key: &str| key.strip_prefix(name).is_some_and(|rest| rest.starts_with('[') && rest.ends_with(']'));
-        let items: Vec<_> = self.0.iter().filter(|(key, _)| indexed(key)).map(|(_, value)| value.clone()).collect();
+        let items: Vec<_> =
+            self.fields.iter().filter(|(key, _)| indexed(key)).map(|(_, value)| value.clone()).collect();
         if items.is_empty() {
             let items = self.text(name).split(',').map(|item| item.trim().to_owned());
             return List { items: items.filter(|item| !item.is_empty()).collect(), joined: true };
@@ -105,13 +125,12 @@ fn boundary(parameters: &str) -> Option<Vec<u8>> {
     })
 }
 
-/// The fields of a multipart body. Files are left out, as PHP keeps them elsewhere; an unfinished part is
-/// dropped.
-fn multipart(boundary: &[u8], body: &[u8]) -> Vec<(String, String)> {
-    let mut fields = Vec::new();
+/// The fields and files of a multipart body. An unfinished part is dropped.
+fn multipart(boundary: &[u8], body: &[u8]) -> Post {
+    let mut post = Post::default();
     let opening = [b"--", boundary].concat();
     let between = [b"\r\n--", boundary].concat();
-    let Some(start) = find(body, &opening) else { return fields };
+    let Some(start) = find(body, &opening) else { return post };
     let mut rest = &body[start + opening.len()..];
     // Behind a boundary: `--` ends the body, a line break begins a part.
     while !rest.starts_with(b"--") {
@@ -120,27 +139,61 @@ fn multipart(boundary: &[u8], body: &[u8]) -> Vec<(String, String)> {
         let Some(head) = find(rest, b"\r\n\r\n") else { break };
         let Some(length) = find(&rest[head + 4..], &between) else { break };
         let value = &rest[head + 4..head + 4 + length];
-        if let Some(name) = field_name(&String::from_utf8_lossy(&rest[..head])) {
-            fields.push((name, String::from_utf8_lossy(value).into_owned()));
+        match names(&String::from_utf8_lossy(&rest[..head])) {
+            (Some(field), Some(name)) => post.files.push(Upload { field, name, bytes: value.to_vec() }),
+            (Some(name), None) => post.fields.push((name, String::from_utf8_lossy(value).into_owned())),
+            (None, _) => {}
         }
         rest = &rest[head + 4 + length + between.len()..];
     }
-    fields
+    post
 }
 
-/// The name in a part's `Content-Disposition`; `None` for a file.
-fn field_name(head: &str) -> Option<String> {
-    let line = head.split("\r\n").find(|line| line.to_ascii_lowercase().starts_with("content-disposition:"))?;
-    let mut name = None;
-    for parameter in line.split(';').skip(1) {
-        let Some((key, value)) = parameter.split_once('=') else { continue };
-        match key.trim().to_ascii_lowercase().as_str() {
-            "name" => name = Some(value.trim().trim_matches('"').replace("%22", "\"")),
-            "filename" | "filename*" => return None,
+/// The names in a part's `Content-Disposition`: the field's and, for a file, the file's.
+fn names(head: &str) -> (Option<String>, Option<String>) {
+    let (mut field, mut file) = (None, None);
+    let mut lines = head.split("\r\n");
+    let Some(line) = lines.find(|line| line.to_ascii_lowercase().starts_with("content-disposition:")) else {
+        return (field, file);
+    };
+    for (key, value) in parameters(line) {
+        match key.as_str() {
+            "name" => field = Some(value.replace("%22", "\"")),
+            "filename" => file = Some(without_folder(&value.replace("%22", "\"")).to_owned()),
+            // The extended form: charset, language, percent-encoded text. It wins over the plain one.
+            "filename*" => {
+                let text = value.splitn(3, '\'').last().unwrap_or_default();
+                // A plus stands for itself here.
+                file = Some(without_folder(&percent_decoded(text.replace('+', "%2B").as_bytes())).to_owned());
+            }
             _ => {}
         }
     }
-    name
+    (field, file)
+}
+
+/// The parameters of a header: names in lower case, values without their quotes.
+fn parameters(line: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let (mut part, mut quoted) = (String::new(), false);
+    // The semicolon at the end makes the last parameter like the others.
+    for c in line.chars().chain([';']) {
+        match c {
+            '"' => quoted = !quoted,
+            ';' if !quoted => {
+                if let Some((key, value)) = part.split_once('=') {
+                    found.push((key.trim().to_ascii_lowercase(), value.trim().to_owned()));
+                }
+                part.clear();
+            }
+            c => part.push(c),
+        }
+    }
+    found
+}
+
+fn without_folder(path: &str) -> &str {
+    path.rsplit(['/', '\\']).next().unwrap_or_default()
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
@@ -180,14 +233,20 @@ mod tests {
     }
 
     #[test]
-    fn multipart_bodies_are_read_and_files_left_out() {
+    fn multipart_bodies_have_fields_and_files() {
         let body = "preamble\r\n--XyZ\r\nContent-Disposition: form-data; name=\"token\"\r\n\r\nABC\r\n--XyZ\r\n\
                     content-disposition: form-data; name=\"fields[0]\"\r\nContent-Type: text/plain\r\n\r\nä\r\nb--XyZ\r\n\
-                    --XyZ\r\nContent-Disposition: form-data; name=\"file\"; filename=\"x\"\r\n\r\nbytes\r\n--XyZ--\r\n";
+                    --XyZ\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a; b/ü.txt\"\r\n\r\nby\0tes\r\n\
+                    --XyZ\r\nContent-Disposition: form-data; name=\"other\"; filename=\"x\"; \
+                    filename*=UTF-8''Gr%C3%B6%C3%9Fe+1.txt\r\n\r\n\r\n--XyZ--\r\n";
         let post = Post::read("multipart/form-data; boundary=\"XyZ\"", body.as_bytes());
         assert_eq!(post.get("token"), Some("ABC"));
         assert_eq!(post.list("fields").items, ["ä\r\nb--XyZ"]);
         assert_eq!(post.get("file"), None);
+        let file = post.file("file").map(|file| (file.name.as_str(), file.bytes.as_slice()));
+        assert_eq!(file, Some(("ü.txt", &b"by\0tes"[..])));
+        assert_eq!(post.file("other").map(|file| file.name.as_str()), Some("Größe+1.txt"));
+        assert_eq!(post.file("token"), None);
     }
 
     #[test]

@@ -122,27 +122,12 @@ impl Sheet {
             return "\n".to_owned();
         }
         let mut out = String::new();
-        self.line(&mut out, self.header.as_ref().unwrap_or(&self.columns).iter().map(String::as_str));
+        csv_line(&mut out, self.delimiter, self.header.as_ref().unwrap_or(&self.columns).iter().map(String::as_str));
         for row in &self.rows {
             let cells: Vec<_> = row.iter().map(Cell::plain).collect();
-            self.line(&mut out, cells.iter().map(String::as_str));
+            csv_line(&mut out, self.delimiter, cells.iter().map(String::as_str));
         }
         out
-    }
-
-    fn line<'a>(&self, out: &mut String, cells: impl Iterator<Item = &'a str>) {
-        let special = |c: char| c == self.delimiter || matches!(c, '"' | '\n' | '\r' | ' ' | '\t');
-        for (n, cell) in cells.enumerate() {
-            if n > 0 {
-                out.push(self.delimiter);
-            }
-            if cell.contains(special) {
-                let _ = write!(out, "\"{}\"", cell.replace('"', "\"\""));
-            } else {
-                out.push_str(cell);
-            }
-        }
-        out.push('\n');
     }
 
     fn json(&self) -> String {
@@ -170,6 +155,27 @@ impl Sheet {
         }
         let _ = write!(out, "</{}>", self.root);
         out
+    }
+}
+
+/// Writes a line of CSV.
+pub(super) fn csv_line<'a>(out: &mut String, delimiter: char, cells: impl Iterator<Item = &'a str>) {
+    for (n, cell) in cells.enumerate() {
+        if n > 0 {
+            out.push(delimiter);
+        }
+        csv_cell(out, delimiter, cell);
+    }
+    out.push('\n');
+}
+
+/// Writes a cell of CSV: in quotes where it needs them, and where it has blanks, as PHP does it.
+pub(super) fn csv_cell(out: &mut String, delimiter: char, cell: &str) {
+    let special = |c: char| c == delimiter || matches!(c, '"' | '\n' | '\r' | ' ' | '\t');
+    if cell.contains(special) {
+        let _ = write!(out, "\"{}\"", cell.replace('"', "\"\""));
+    } else {
+        out.push_str(cell);
     }
 }
 

@@ -9,6 +9,23 @@ pub(super) fn minute(time: SystemTime) -> String {
     format!("{} {:02}:{:02}", date(day), seconds / 3600 % 24, seconds / 60 % 60)
 }
 
+/// `YYYY-MM-DD HH:MM:SS`, as requests and the times of changes have it.
+pub(super) fn second(time: SystemTime) -> String {
+    let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    format!("{}:{:02}", minute(time), seconds % 60)
+}
+
+/// Whether a day is in the Gregorian calendar.
+pub(super) fn is_date(year: i64, month: i64, day: i64) -> bool {
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let last = match month {
+        2 => 28 + i64::from(leap),
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    };
+    (1..=12).contains(&month) && (1..=last).contains(&day)
+}
+
 /// The date of a day counted from 1970-01-01, in the Gregorian calendar.
 pub(super) fn date(day: i64) -> String {
     // Counted in eras of 400 years that begin on 1 March: leap days then stand at the end of their year.
@@ -40,5 +57,12 @@ mod tests {
             assert_eq!(date(day), text);
         }
         assert_eq!(minute(UNIX_EPOCH + Duration::from_secs(951_782_399)), "2000-02-28 23:59");
+        assert_eq!(second(UNIX_EPOCH + Duration::from_secs(951_782_399)), "2000-02-28 23:59:59");
+        assert!(is_date(2000, 2, 29) && is_date(2024, 2, 29) && is_date(2023, 12, 31));
+        for (year, month, day) in
+            [(1900, 2, 29), (2023, 2, 29), (2023, 4, 31), (2023, 13, 1), (2023, 0, 1), (2023, 1, 0)]
+        {
+            assert!(!is_date(year, month, day), "{year}-{month}-{day}");
+        }
     }
 }

@@ -50,6 +50,37 @@ pub(super) const RIGHTS: [&str; 29] = [
     "random_perform",
 ];
 
+/// A role: rights that several users share.
+pub(super) struct Role {
+    pub(super) unique_name: &'static str,
+    pub(super) label: &'static str,
+    /// The rights with code 1; all others are 0.
+    pub(super) rights: &'static [&'static str],
+    pub(super) viewing: i64,
+    pub(super) exporting: i64,
+    pub(super) users: &'static [&'static str],
+}
+
+/// The roles of every project. A user in one has exactly its rights.
+pub(super) const ROLES: [Role; 2] = [
+    Role {
+        unique_name: "U-1F7A3KQX2M",
+        label: "Statistician",
+        rights: &["api_export"],
+        viewing: 2,
+        exporting: 1,
+        users: &["exporter"],
+    },
+    Role {
+        unique_name: "U-9C4ENTRYP8",
+        label: "Data entry (Größen)",
+        rights: &["api_import", "record_create"],
+        viewing: 1,
+        exporting: 0,
+        users: &["importer"],
+    },
+];
+
 impl User {
     /// A right's code; 0 where the user has none.
     pub(super) fn right(&self, name: &str) -> i64 {
@@ -83,6 +114,7 @@ pub(super) fn users() -> Vec<User> {
         user("exporter", "Emil", "O'Export", "", &[("api_export", 1)], 2, 1),
         user("deidentified", "Dora", "de \"Ident\"", "", &[("api_export", 1), ("user_rights", 2)], 2, 2),
         user("importer", "Ida", "Import", "", &[("api_import", 1), ("record_create", 1)], 1, 0),
+        user("editor", "Edda", "Ändern", "", &[("api_export", 1), ("api_import", 1)], 1, 1),
         user("no_api", "Nils", "Ohnerecht", "", &[("reports", 1)], 2, 0),
         user(
             "site_north",
@@ -105,9 +137,17 @@ mod tests {
         for user in users() {
             assert!(user.rights.iter().all(|(name, _)| RIGHTS.contains(name)), "{}", user.name);
         }
+        for role in &ROLES {
+            assert!(role.rights.iter().all(|right| RIGHTS.contains(right)), "{}", role.label);
+            for user in users().iter().filter(|user| role.users.contains(&user.name)) {
+                let same = RIGHTS.iter().all(|right| user.may(right) == role.rights.contains(right));
+                let forms = (user.viewing, user.exporting) == (role.viewing, role.exporting);
+                assert!(same && forms, "{} has other rights than {}", user.name, role.label);
+            }
+        }
         let able = |right: &str| users().into_iter().filter(|u| u.may(right)).map(|u| u.name).collect::<Vec<_>>();
-        assert_eq!(able("api_export"), ["admin", "exporter", "deidentified", "site_north"]);
-        assert_eq!(able("api_import"), ["admin", "importer", "site_north"]);
+        assert_eq!(able("api_export"), ["admin", "exporter", "deidentified", "editor", "site_north"]);
+        assert_eq!(able("api_import"), ["admin", "importer", "editor", "site_north"]);
         assert_eq!(able("design"), ["admin"]);
     }
 }

@@ -1,13 +1,18 @@
 //! Everything a running sandbox knows.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::time::SystemTime;
 
 use super::ban::Ban;
 use super::config::Config;
 use super::counts::Counts;
+use super::data::Data;
 use super::design::Design;
 use super::faults::Faults;
+use super::generated::{self, Generated};
+use super::post::List;
+use super::reports::Report;
 use super::rows::Row;
 use super::sample_tokens::{SAMPLES, Sample};
 use super::tokens::Tokens;
@@ -18,9 +23,12 @@ use super::{samples, time};
 pub(super) struct Project {
     pub(super) sample: Sample,
     pub(super) design: Design,
-    pub(super) rows: Vec<Row>,
+    pub(super) data: Data,
+    /// The rows of a generated project, whose `data` are empty.
+    pub(super) generated: Option<Generated>,
     /// Data Access Groups: unique name, name, number.
     pub(super) groups: Vec<(&'static str, &'static str, i64)>,
+    pub(super) report: Report,
     /// The newest entries, oldest first.
     pub(super) log: VecDeque<Entry>,
 }
@@ -30,8 +38,24 @@ pub(super) struct Entry {
     /// `YYYY-MM-DD HH:MM`.
     pub(super) time: String,
     pub(super) user: String,
-    pub(super) action: &'static str,
+    pub(super) action: String,
     pub(super) details: String,
+    /// The record that it is about, or blank.
+    pub(super) record: String,
+}
+
+/// What a request leaves in the log.
+pub(super) struct Line {
+    pub(super) action: String,
+    pub(super) details: String,
+    pub(super) record: String,
+}
+
+impl Line {
+    /// A line that is about no record.
+    pub(super) fn new(action: &str, details: impl Into<String>) -> Self {
+        Self { action: action.to_owned(), details: details.into(), record: String::new() }
+    }
 }
 
 /// The log keeps this many entries a project.
@@ -39,12 +63,31 @@ const LOG_LENGTH: usize = 10_000;
 
 impl Project {
     /// Writes a line to the project's log.
-    pub(super) fn note(&mut self, user: &str, action: &'static str, details: impl Into<String>) {
+    pub(super) fn note(&mut self, user: &str, line: Line) {
         if self.log.len() == LOG_LENGTH {
             self.log.pop_front();
         }
         let time = time::minute(SystemTime::now());
-        self.log.push_back(Entry { time, user: user.to_owned(), action, details: details.into() });
+        let Line { action, details, record } = line;
+        self.log.push_back(Entry { time, user: user.to_owned(), action, details, record });
+    }
+
+    pub(super) fn has(&self, record: &str) -> bool {
+        self.generated.as_ref().map_or_else(|| self.data.has(record), |generated| generated.has(record))
+    }
+
+    /// The rows of the records in a list, of all if it is empty. `bare`: their values are not needed.
+    pub(super) fn rows<'a>(&'a self, records: &'a List, bare: bool) -> Box<dyn Iterator<Item = Cow<'a, Row>> + 'a> {
+        if let Some(generated) = &self.generated {
+            return Box::new(generated.rows(records, bare).map(Cow::Owned));
+        }
+        let wanted = self.data.rows.iter().filter(|row| records.is_empty() || records.has(&row.place.record));
+        Box::new(wanted.map(Cow::Borrowed))
+    }
+
+    /// The number of a group by its unique name.
+    pub(super) fn group_id(&self, unique_name: &str) -> Option<i64> {
+        self.groups.iter().find(|(one, ..)| *one == unique_name).map(|(.., id)| *id)
     }
 }
 
@@ -67,8 +110,13 @@ impl World {
                 tokens.set(sample.short_name, sample.user, sample.token.to_owned());
             }
         }
+        let mut projects = samples::projects();
+        for size in &config.generated {
+            let (records, columns) = size.extent();
+            projects.push(generated::project(Some(*size), records, columns));
+        }
         Self {
-            projects: samples::projects(),
+            projects,
             users: users(),
             tokens,
             faults: Faults::default(),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::error::{Error, Kind, Result};
+use crate::threads;
 
 /// Runs work that blocks on a thread of its own. `None`: it did not end within the limit.
 ///
@@ -11,7 +12,7 @@ use crate::error::{Error, Kind, Result};
 /// its own time-outs let it. A pool's thread idles on with its stack, where pieces of a token may lie; a
 /// thread that ended gives its stack back. And a child made by `fork()` inherits no pool to trip over.
 ///
-/// The thread inherits the signal mask of the I/O thread: all signals blocked.
+/// All signals are blocked on it.
 ///
 /// When the future is dropped or the limit is over, the result finds no receiver and is dropped on the
 /// thread, where [`super::Raw`] wipes itself.
@@ -24,9 +25,7 @@ pub(super) async fn on_own_thread<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<Option<T>> {
     let (done, result) = tokio::sync::oneshot::channel();
-    std::thread::Builder::new()
-        .name(format!("keycap-{name}"))
-        .spawn(move || drop(done.send(work())))
+    threads::spawn(&format!("keycap-{name}"), move || drop(done.send(work())))
         .map_err(|error| Error::new(Kind::Internal, format!("no thread for the store `{name}`: {}", error.kind())))?;
     match tokio::time::timeout(limit, result).await {
         Ok(Ok(result)) => result.map(Some),

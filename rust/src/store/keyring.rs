@@ -20,6 +20,8 @@ use crate::token::{Secret, TokenName};
 
 #[cfg(target_os = "linux")]
 use secret_service as system;
+#[cfg(all(any(test, fuzzing), target_os = "linux"))]
+pub(crate) use secret_service::shown;
 
 #[cfg(any(target_os = "macos", windows))]
 use native::system;

@@ -130,7 +130,7 @@ pub(crate) fn is_sample(name: &TokenName) -> bool {
 /// Looks a name up in the stores in their order; stops at the first hit. `None`: blank in all of them.
 ///
 /// # Errors
-/// `store`: a store is there and fails. `argument`: the setting `order` names a store that does not exist.
+/// `store`: a store is there and fails. `argument`: the setting `stores` names a store that does not exist.
 pub(crate) async fn look_up(ctx: &Ctx, wanted: &Wanted) -> Result<Option<Found>> {
     let mut stores = Vec::new();
     for store in opened(ctx, wanted) {
@@ -167,19 +167,16 @@ fn opened(ctx: &Ctx, wanted: &Wanted) -> Vec<Result<Box<dyn Store>>> {
 
 fn unknown_store(name: &str) -> Error {
     let known: Vec<String> = names().map(|name| format!("`{name}`")).collect();
-    let message = if crate::token::looks_like_token(name) {
-        "the setting `order` holds what looks like a token".to_owned()
-    } else {
-        format!("the setting `order` names a store that does not exist: `{name}`")
-    };
-    Error::new(Kind::Argument, message).hint(format!("the stores are {}", known.join(", "))).field("argument", "order")
+    let name = crate::token::as_name(name);
+    let message = format!("the setting `stores` names a store that does not exist: `{name}`");
+    Error::new(Kind::Argument, message).hint(format!("the stores are {}", known.join(", "))).field("argument", "stores")
 }
 
 async fn first_hit(stores: &[Box<dyn Store>], ctx: &Ctx, wanted: &Wanted) -> Result<Option<Found>> {
     for store in stores {
         let Sighting { answer, remark, .. } = sighting(store.as_ref(), &ctx.settings.token_form, wanted).await;
         if let Some(remark) = remark {
-            ctx.log.note(remark);
+            ctx.log.once(remark);
         }
         if let Some(found) = answer? {
             return Ok(Some(found));
@@ -200,6 +197,15 @@ async fn sighting(store: &dyn Store, rule: &FormRule, wanted: &Wanted) -> Sighti
         }
     }
 }
+
+/// What a look-up makes of bytes that a store gave.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn given(bytes: &[u8], rule: &FormRule) -> Option<Found> {
+    sealed(Raw::copy_of(bytes), rule, env::NAME)
+}
+
+#[cfg(all(any(test, fuzzing), target_os = "linux"))]
+pub(crate) use keyring::shown;
 
 /// Seals what a store gave. Nothing, or nothing but a line break, is blank: no hit.
 fn sealed(raw: Raw, rule: &FormRule, source: &'static str) -> Option<Found> {

@@ -105,7 +105,7 @@ fn a_store_that_is_not_on_this_machine_is_passed_over_and_noted_once() {
     let token = random_token().into_bytes();
     let (answer, _, events) = looked_up(&[Does::IsNotHere, Does::Gives(token)]);
     assert!(answer.unwrap().is_some());
-    assert_eq!(events, [Event::Note("no such store on this machine".to_owned())]);
+    assert_eq!(events, [Event::Once("no such store on this machine".to_owned())]);
 
     let (answer, _, events) = looked_up(&[Does::IsNotHere]);
     assert!(answer.unwrap().is_none());

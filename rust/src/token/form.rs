@@ -59,7 +59,7 @@ impl FormRule {
         let wrong = || {
             Error::new(
                 Kind::Argument,
-                "`token_form` is not usable: it is `redcap`, or a length of 20 to 512 such as `40` or `20-64`, \
+                "it must be `redcap`, or a length of 20 to 512 such as `40` or `20-64`, \
                  with the characters allowed besides letters and digits behind a colon, such as `40:+/=`",
             )
         };

@@ -12,6 +12,23 @@ pub fn looks_like_token(text: &str) -> bool {
     matches!(text.len(), 32 | 64) && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
+/// Whether a token stands in a name, whole or with some characters lost: 20 hexadecimal digits in a row, with
+/// several digits among them, so that a word such as `FACADE` passes.
+fn nearly_a_token(name: &str) -> bool {
+    name.as_bytes()
+        .windows(20)
+        .any(|run| run.iter().all(u8::is_ascii_hexdigit) && run.iter().filter(|b| b.is_ascii_digit()).count() >= 4)
+}
+
+/// What is shown of a text that stands where a name belongs: itself, if it is a plain name and no part of a token can
+/// be in it (8 hexadecimal digits in a row).
+pub(crate) fn as_name(text: &str) -> &str {
+    let bytes = text.as_bytes();
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+    let digits = bytes.windows(8).any(|run| run.iter().all(u8::is_ascii_hexdigit));
+    if !bytes.is_empty() && bytes.len() <= 40 && bytes.iter().all(plain) && !digits { text } else { "(not a name)" }
+}
+
 /// The error for a token that was given where a name belongs. It does not repeat what was given.
 pub(crate) fn token_in_argument(argument: &str) -> Error {
     Error::new(
@@ -24,7 +41,7 @@ pub(crate) fn token_in_argument(argument: &str) -> Error {
 }
 
 fn checked(text: &str, argument: &str, max: usize, first: fn(u8) -> bool, rule: &str) -> Result<String> {
-    if looks_like_token(text) {
+    if looks_like_token(text) || nearly_a_token(text) {
         return Err(token_in_argument(argument));
     }
     let bytes = text.as_bytes();
@@ -35,7 +52,7 @@ fn checked(text: &str, argument: &str, max: usize, first: fn(u8) -> bool, rule: 
     if legal {
         Ok(text.to_owned())
     } else {
-        Err(Error::new(Kind::Argument, format!("`{argument}` is not usable: {rule}")).field("argument", argument))
+        Err(Error::new(Kind::Argument, format!("`{argument}` must {rule}")).field("argument", argument))
     }
 }
 
@@ -49,7 +66,7 @@ impl ShortName {
     /// # Errors
     /// `argument` when the form is wrong, `token_in_argument` when a token was given.
     pub fn new(text: &str) -> Result<Self> {
-        let rule = "it starts with a letter, goes on with letters, digits or `_`, and has 31 characters at most";
+        let rule = "start with a letter, go on with letters, digits or `_`, and have 31 characters at most";
         checked(text, "short_name", 31, |b| b.is_ascii_alphabetic(), rule).map(Self)
     }
 
@@ -74,7 +91,7 @@ impl TokenName {
     /// # Errors
     /// `argument` when the form is wrong, `token_in_argument` when a token was given.
     pub fn new(text: &str) -> Result<Self> {
-        let rule = "it has letters, digits or `_`, does not start with a digit, and has 50 characters at most";
+        let rule = "have letters, digits or `_`, not start with a digit, and have 50 characters at most";
         checked(text, "token_name", 50, |b| b.is_ascii_alphabetic() || b == b'_', rule).map(Self)
     }
 
@@ -96,6 +113,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_name_is_not_repeated() {
+        for name in ["timeoutt", "keyrings", "a-b.c_1234567"] {
+            assert_eq!(as_name(name), name);
+        }
+        for other in ["", "a b", "A=B", "x12345678", "xdeadBEEFx", "\u{1b}[1m", "ä", &"k".repeat(41)] {
+            assert_eq!(as_name(other), "(not a name)");
+        }
+    }
+
+    #[test]
     fn names_outside_the_rule_are_refused() {
         for bad in ["", "1a", "_a", "a b", "a-b", "ä", "a\n", &"a".repeat(33)] {
             assert_eq!(ShortName::new(bad).unwrap_err().kind, Kind::Argument, "{bad:?}");
@@ -113,6 +140,12 @@ mod tests {
                 assert_eq!(error.kind, Kind::TokenInArgument);
                 assert!(!format!("{error:?}").to_lowercase().contains(&token.to_lowercase()[..8]));
             }
+        }
+        for cut in
+            ["FA4E0123456789abcdef0123456789a", "FA4E0123456789abcdef01234", "T_FA4E0123456789abcdef0123456789ab"]
+        {
+            assert_eq!(ShortName::new(cut).unwrap_err().kind, Kind::TokenInArgument);
+            assert_eq!(TokenName::new(cut).unwrap_err().kind, Kind::TokenInArgument);
         }
         assert!(looks_like_token(" 0123456789abcdefABCDEF0123456789\n"));
         assert!(!looks_like_token("0123456789abcdefABCDEF012345678"));

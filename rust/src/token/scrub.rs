@@ -4,6 +4,8 @@
 //! their letter case. Data bodies are clinical data and never altered: they are watched for the whole token,
 //! across chunk borders, and a hit is an error.
 
+use std::ops::Range;
+
 use zeroize::Zeroizing;
 
 /// Number of token characters in a row that may not pass in a text that is shown.
@@ -23,7 +25,8 @@ impl<'a> Scrubber<'a> {
     }
 
     /// The text with every run of 8 or more characters of the token masked, in any letter case. Control
-    /// characters are taken out first, so that they cannot hold two halves of a token apart.
+    /// characters are taken out first, so that they cannot hold two halves of a token apart; blanks, characters
+    /// outside ASCII and percent-encoding (as in the form that was sent, or in an address) do not either.
     pub(crate) fn scrub(&self, text: &str) -> String {
         // In one buffer of its largest size: one that grows would leave pieces of the text behind unwiped.
         let mut clean = Zeroizing::new(String::with_capacity(text.len()));
@@ -35,11 +38,12 @@ impl<'a> Scrubber<'a> {
             return text.as_str().to_owned();
         }
         let mut hit = vec![false; bytes.len()];
-        for start in 0..=bytes.len() - window {
-            let here = &bytes[start..start + window];
-            if self.token.windows(window).any(|part| part.eq_ignore_ascii_case(here)) {
-                hit[start..start + window].fill(true);
-            }
+        for start in self.hits(bytes, window) {
+            hit[start..start + window].fill(true);
+        }
+        let (read, places) = as_read(bytes);
+        for start in self.hits(&read, window) {
+            hit[places[start].start..places[start + window - 1].end].fill(true);
         }
         // A window of the token may hold a part of a character only where the token is not ASCII; a character
         // is masked as soon as one of its bytes is.
@@ -57,10 +61,38 @@ impl<'a> Scrubber<'a> {
         out
     }
 
+    /// Where a window of the token begins in a text.
+    fn hits(&self, text: &[u8], window: usize) -> impl Iterator<Item = usize> {
+        let windows = text.windows(window).enumerate();
+        let is_hit = move |here: &[u8]| self.token.windows(window).any(|part| part.eq_ignore_ascii_case(here));
+        windows.filter(move |(_, here)| is_hit(here)).map(|(start, _)| start)
+    }
+
     /// A watch over a data body.
     pub(crate) fn watch(&self) -> BodyWatch<'a> {
         BodyWatch::new(self.token)
     }
+}
+
+/// A text as somebody reads it who wants a token out of it: percent-encoding undone, and nothing but visible
+/// ASCII characters, of which tokens consist. With the place of each in the text.
+fn as_read(text: &[u8]) -> (Zeroizing<Vec<u8>>, Vec<Range<usize>>) {
+    let digit = |at: usize| text.get(at).and_then(|byte| char::from(*byte).to_digit(16));
+    let mut read = Zeroizing::new(Vec::with_capacity(text.len()));
+    let mut places = Vec::with_capacity(text.len());
+    let mut at = 0;
+    while at < text.len() {
+        let (byte, length) = match (text[at], digit(at + 1), digit(at + 2)) {
+            (b'%', Some(high), Some(low)) => ((high * 16 + low) as u8, 3),
+            (byte, ..) => (byte, 1),
+        };
+        if byte.is_ascii_graphic() {
+            read.push(byte);
+            places.push(at..at + length);
+        }
+        at += length;
+    }
+    (read, places)
 }
 
 /// A character as it may stand in a message: a line break or tab is a blank; other control characters, the
@@ -158,6 +190,25 @@ mod tests {
             assert_eq!(scrubber.scrub(&text), "x [token] x", "{apart:?}");
         }
         assert_eq!(scrubber.scrub("a\u{1b}[31mb\nc"), "a[31mb c");
+    }
+
+    #[test]
+    fn neither_blanks_nor_foreign_characters_nor_percent_encoding_hold_two_halves_apart() {
+        let scrubber = Scrubber::new(TOKEN);
+        for (text, scrubbed) in [
+            ("x=%39A3F%30C77&y", "x=[token]&y"),
+            ("/%39%41%33%46%30%43%37%37/", "/[token]/"),
+            ("9A3F0C7 712DE4", "[token]"),
+            ("/9A3F0C7%017/12DE4", "/[token]/12DE4"),
+            ("0C77\u{fffd}12DE", "[token]"),
+            ("100% of 5", "100% of 5"),
+            ("%", "%"),
+        ] {
+            assert_eq!(scrubber.scrub(text), scrubbed);
+        }
+        // An institution's own token as it stands in the form that was sent.
+        let scrubber = Scrubber::new(b"ab+cdefgh/ijklmnopqr");
+        assert_eq!(scrubber.scrub("token=ab%2Bcdefgh%2Fijklmnopqr&content=x"), "token=[token]&content=x");
     }
 
     fn has_window(text: &str, length: usize) -> bool {

@@ -2,13 +2,14 @@
 //! scratch space), and no such copy of a token may stay behind in freed memory.
 //!
 //! Blocks above [`LIMIT`] are not wiped: the core holds tokens in small buffers only, and wiping an export of some
-//! hundred megabytes would cost time for nothing.
+//! hundred megabytes would cost time for nothing. The largest blocks through which a token can come back, in an answer
+//! of a server that repeats it, are those that hyper reads into: up to 408 KiB.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{Ordering, compiler_fence};
 
 /// The largest block that is wiped, in bytes.
-const LIMIT: usize = 64 * 1024;
+const LIMIT: usize = 1024 * 1024;
 
 struct Wiping;
 

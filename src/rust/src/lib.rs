@@ -72,7 +72,7 @@ fn kc_shutdown() -> Robj {
         for task in handles::take_all() {
             task.cancel();
         }
-        Ok(to_r::ok(&[], Value::Flag(keycap::net::io::shutdown(SHUTDOWN))))
+        Ok(to_r::ok(&[], Value::Flag(keycap::border::shutdown(SHUTDOWN))))
     })
 }
 

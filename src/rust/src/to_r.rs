@@ -57,9 +57,9 @@ pub(crate) fn without_nul(text: &str) -> Cow<'_, str> {
 fn printable(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut shown, c| {
         if c.is_control() && c != '\n' && c != '\t' {
-            shown.extend(c.escape_unicode())
+            shown.extend(c.escape_unicode());
         } else {
-            shown.push(c)
+            shown.push(c);
         }
         shown
     })
@@ -68,6 +68,7 @@ fn printable(text: &str) -> String {
 fn answer<const N: usize>(kind: &str, events: &[Event], rest: [(&str, Robj); N]) -> Robj {
     let events = events.iter().map(|event| match event {
         Event::Note(shown) => named([("kind", text("note")), ("text", text(&printable(shown)))]),
+        Event::Once(shown) => named([("kind", text("once")), ("text", text(&printable(shown)))]),
         Event::Warning(shown) => named([("kind", text("warning")), ("text", text(&printable(shown)))]),
         Event::Progress { bytes, rows } => {
             named([("kind", text("progress")), ("bytes", (*bytes as f64).into()), ("rows", (*rows as f64).into())])

@@ -15,57 +15,57 @@ use zeroize::Zeroizing;
 use crate::net::{Answer, Client, Fault, Net, NetSettings, ServerUrl, WipedBody};
 
 /// The body of most requests, with a token in it that is made up.
-pub(super) const BODY: &str = "token=F4KE0000F4KE1111F4KE2222F4KE3333&content=version&format=json";
+pub(crate) const BODY: &str = "token=F4KE0000F4KE1111F4KE2222F4KE3333&content=version&format=json";
 
 /// What servers say in these tests; it must not be found in any message.
-pub(super) const EVIL: &str = "EV1L{system('id')}%s%n";
+pub(crate) const EVIL: &str = "EV1L{system('id')}%s%n";
 
 /// Runs a future to its end, on a thread like the I/O thread.
-pub(super) fn run<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let result = runtime.block_on(future);
+    let result = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(60), future).await });
     runtime.shutdown_background();
-    result
+    result.expect("the call hangs")
 }
 
 /// A listener on loopback that serves each connection on a thread of its own.
-pub(super) struct Listener {
-    pub(super) addr: SocketAddr,
+pub(crate) struct Listener {
+    pub(crate) addr: SocketAddr,
     accepted: Arc<AtomicUsize>,
     received: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Listener {
     /// How many connections there were.
-    pub(super) fn accepted(&self) -> usize {
+    pub(crate) fn accepted(&self) -> usize {
         self.accepted.load(Ordering::SeqCst)
     }
 
     /// All bytes that were read, of all connections.
-    pub(super) fn received(&self) -> Vec<u8> {
+    pub(crate) fn received(&self) -> Vec<u8> {
         self.received.lock().unwrap().clone()
     }
 
     /// How many requests were read.
-    pub(super) fn requests(&self) -> usize {
+    pub(crate) fn requests(&self) -> usize {
         self.received().windows(5).filter(|bytes| bytes == b"POST ").count()
     }
 
-    pub(super) fn http(&self) -> ServerUrl {
+    pub(crate) fn http(&self) -> ServerUrl {
         ServerUrl::parse(&format!("http://{}/api/", self.addr)).unwrap()
     }
 
-    pub(super) fn https(&self, host: &str) -> ServerUrl {
+    pub(crate) fn https(&self, host: &str) -> ServerUrl {
         ServerUrl::parse(&format!("https://{host}:{}/api/", self.addr.port())).unwrap()
     }
 }
 
 /// One connection of a listener.
-pub(super) struct Conn {
+pub(crate) struct Conn {
     stream: Box<dyn Stream>,
     tcp: TcpStream,
     /// Counted from zero.
-    pub(super) number: usize,
+    pub(crate) number: usize,
     received: Arc<Mutex<Vec<u8>>>,
 }
 
@@ -74,7 +74,7 @@ impl<T: Read + Write> Stream for T {}
 
 impl Conn {
     /// Reads some bytes; none at the end of the connection.
-    pub(super) fn read(&mut self) -> Vec<u8> {
+    pub(crate) fn read(&mut self) -> Vec<u8> {
         let mut buffer = vec![0; 65_536];
         let length = self.stream.read(&mut buffer).unwrap_or(0);
         buffer.truncate(length);
@@ -83,7 +83,7 @@ impl Conn {
     }
 
     /// Reads one request: its head and its body. Nothing at the end of the connection.
-    pub(super) fn request(&mut self) -> Option<(String, Vec<u8>)> {
+    pub(crate) fn request(&mut self) -> Option<(String, Vec<u8>)> {
         let mut bytes = Vec::new();
         loop {
             if let Some(at) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
@@ -104,43 +104,56 @@ impl Conn {
     }
 
     /// Writes. False if the other side is gone.
-    pub(super) fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.stream.write_all(bytes.as_ref()).and_then(|()| self.stream.flush()).is_ok()
     }
 
     /// Answers with 200 and a body, on a connection that stays.
-    pub(super) fn answer(&mut self, body: &str) {
+    pub(crate) fn answer(&mut self, body: &str) {
         self.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
     }
 
     /// Ends the connection by a reset.
-    pub(super) fn reset(self) {
+    pub(crate) fn reset(self) {
         socket2::SockRef::from(&self.tcp).set_linger(Some(Duration::ZERO)).unwrap();
     }
 
     /// Waits for the other side to end the connection.
-    pub(super) fn wait_for_end(&mut self) {
+    pub(crate) fn wait_for_end(&mut self) {
         while !self.read().is_empty() {}
     }
 
     /// The connection below, for proxies.
-    pub(super) fn tcp(&self) -> TcpStream {
+    pub(crate) fn tcp(&self) -> TcpStream {
         self.tcp.try_clone().unwrap()
     }
 }
 
 /// Listens without TLS.
-pub(super) fn listen(script: impl Fn(Conn) + Send + Sync + 'static) -> Listener {
+pub(crate) fn listen(script: impl Fn(Conn) + Send + Sync + 'static) -> Listener {
     listen_with(None, script)
 }
 
 /// Listens with TLS.
-pub(super) fn listen_tls(tls: &Arc<ServerConfig>, script: impl Fn(Conn) + Send + Sync + 'static) -> Listener {
+pub(crate) fn listen_tls(tls: &Arc<ServerConfig>, script: impl Fn(Conn) + Send + Sync + 'static) -> Listener {
     listen_with(Some(Arc::clone(tls)), script)
 }
 
 fn listen_with(tls: Option<Arc<ServerConfig>>, script: impl Fn(Conn) + Send + Sync + 'static) -> Listener {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    serve(TcpListener::bind("127.0.0.1:0").unwrap(), tls, script)
+}
+
+/// Listens without TLS on another address of this machine, where the system has more than one of them.
+pub(crate) fn listen_elsewhere(script: impl Fn(Conn) + Send + Sync + 'static) -> Listener {
+    let listener = TcpListener::bind("127.0.0.2:0").or_else(|_| TcpListener::bind("127.0.0.1:0"));
+    serve(listener.unwrap(), None, script)
+}
+
+fn serve(
+    listener: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
+    script: impl Fn(Conn) + Send + Sync + 'static,
+) -> Listener {
     let addr = listener.local_addr().unwrap();
     let (accepted, received) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Vec::new())));
     let (count, record, script) = (Arc::clone(&accepted), Arc::clone(&received), Arc::new(script));
@@ -166,24 +179,24 @@ fn listen_with(tls: Option<Arc<ServerConfig>>, script: impl Fn(Conn) + Send + Sy
 }
 
 /// A server that answers every request with `ok`.
-pub(super) fn friendly(mut conn: Conn) {
+pub(crate) fn friendly(mut conn: Conn) {
     while conn.request().is_some() {
         conn.answer("ok");
     }
 }
 
 /// A certificate authority of the test's own, with its certificate in a file.
-pub(super) struct Ca {
+pub(crate) struct Ca {
     issuer: CertifiedIssuer<'static, KeyPair>,
     dir: tempfile::TempDir,
 }
 
 impl Ca {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::named("the test's CA")
     }
 
-    pub(super) fn named(name: &str) -> Self {
+    pub(crate) fn named(name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(rcgen::DnType::CommonName, format!("{EVIL} {name}"));
@@ -193,17 +206,17 @@ impl Ca {
         Self { issuer, dir }
     }
 
-    pub(super) fn file(&self) -> PathBuf {
+    pub(crate) fn file(&self) -> PathBuf {
         self.dir.path().join("ca.pem")
     }
 
     /// A server's side for some names.
-    pub(super) fn server(&self, names: &[&str]) -> Arc<ServerConfig> {
+    pub(crate) fn server(&self, names: &[&str]) -> Arc<ServerConfig> {
         self.server_with(names, |_| {})
     }
 
     /// A server's side with a certificate that is changed before it is signed.
-    pub(super) fn server_with(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Arc<ServerConfig> {
+    pub(crate) fn server_with(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Arc<ServerConfig> {
         let key = KeyPair::generate().unwrap();
         let mut params = params(names);
         change(&mut params);
@@ -212,11 +225,11 @@ impl Ca {
     }
 }
 
-pub(super) fn params(names: &[&str]) -> CertificateParams {
+pub(crate) fn params(names: &[&str]) -> CertificateParams {
     CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap()
 }
 
-pub(super) fn server(certificate: CertificateDer<'static>, key: &KeyPair) -> Arc<ServerConfig> {
+pub(crate) fn server(certificate: CertificateDer<'static>, key: &KeyPair) -> Arc<ServerConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
@@ -224,29 +237,29 @@ pub(super) fn server(certificate: CertificateDer<'static>, key: &KeyPair) -> Arc
 }
 
 /// Clients for which every name is an address of this machine.
-pub(super) fn net() -> Net {
+pub(crate) fn net() -> Net {
     Net::looking_up(Arc::new(|_| Ok(vec![([127, 0, 0, 1], 0).into()])))
 }
 
 /// Settings with room for a slow machine: a test that waits for a time-out sets its own.
-pub(super) fn settings() -> NetSettings {
+pub(crate) fn settings() -> NetSettings {
     NetSettings { connect_timeout: Duration::from_secs(20), timeout: Duration::from_secs(25), ..NetSettings::default() }
 }
 
-pub(super) fn trusting(ca: &Ca) -> NetSettings {
+pub(crate) fn trusting(ca: &Ca) -> NetSettings {
     NetSettings { ca_file: Some(ca.file()), ..settings() }
 }
 
-pub(super) fn body(text: impl AsRef<[u8]>) -> WipedBody {
+pub(crate) fn body(text: impl AsRef<[u8]>) -> WipedBody {
     WipedBody::new(Zeroizing::new(text.as_ref().to_vec()))
 }
 
-pub(super) async fn post(client: &Client, url: &ServerUrl) -> Result<Answer, Fault> {
+pub(crate) async fn post(client: &Client, url: &ServerUrl) -> Result<Answer, Fault> {
     client.post(url, "application/x-www-form-urlencoded", body(BODY)).await
 }
 
 /// The whole body of an answer.
-pub(super) async fn whole(mut answer: Answer) -> Result<Vec<u8>, Fault> {
+pub(crate) async fn whole(mut answer: Answer) -> Result<Vec<u8>, Fault> {
     let mut all = Vec::new();
     while let Some(chunk) = answer.chunk().await? {
         all.extend_from_slice(&chunk);
@@ -255,12 +268,12 @@ pub(super) async fn whole(mut answer: Answer) -> Result<Vec<u8>, Fault> {
 }
 
 /// One call with its whole answer.
-pub(super) async fn call(client: &Client, url: &ServerUrl) -> Result<Vec<u8>, Fault> {
+pub(crate) async fn call(client: &Client, url: &ServerUrl) -> Result<Vec<u8>, Fault> {
     whole(post(client, url).await?).await
 }
 
 /// The fault of one call from a new client.
-pub(super) fn fault(settings: &NetSettings, url: &ServerUrl) -> Fault {
+pub(crate) fn fault(settings: &NetSettings, url: &ServerUrl) -> Fault {
     let client = net().client(settings).unwrap();
     let fault = run(call(&client, url)).expect_err("the call did not fail");
     let shown = format!("{fault:?}");

@@ -64,6 +64,31 @@ fn a_connection_that_nobody_uses_is_closed_by_us() {
     });
 }
 
+#[test]
+fn connections_are_closed_on_demand_and_the_next_call_goes_to_a_new_one() {
+    let (ended, end) = mpsc::channel();
+    let ended = Mutex::new(ended);
+    let server = listen(move |mut conn| {
+        while conn.request().is_some() {
+            conn.answer("ok");
+        }
+        ended.lock().unwrap().send(conn.number).unwrap();
+    });
+    let (tls, resolver) = (Tls::new(None).unwrap(), Resolver::new(look_up::system()));
+    let client = Client::new(&settings(), tls, resolver, Duration::from_secs(600)).unwrap();
+    run(async {
+        for calls in 1..=2 {
+            assert_eq!(call(&client, &server.http()).await.unwrap(), b"ok");
+            assert_eq!((server.accepted(), server.requests()), (1, calls));
+        }
+        client.close_connections();
+        let wait = tokio::task::spawn_blocking(move || end.recv_timeout(Duration::from_secs(20)));
+        assert_eq!(wait.await.unwrap().expect("the connection stays open"), 0);
+        assert_eq!(call(&client, &server.http()).await.unwrap(), b"ok");
+        assert_eq!((server.accepted(), server.requests()), (2, 3));
+    });
+}
+
 /// The race that cannot be won: the server closes the kept connection when the next request is already on it. The
 /// request was accepted, so it is a fault; it is not sent again.
 #[test]

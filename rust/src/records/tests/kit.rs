@@ -72,7 +72,7 @@ impl World {
             ("token_name", "REDCapSync_T".into()),
         ]))
         .unwrap();
-        set_up(&self.ctx, SetUp { project, overwrite: true, sandbox: false }).unwrap().project
+        set_up(&self.ctx, SetUp { project, overwrite: true, sandboxes: Vec::new() }).unwrap().project
     }
 
     pub(super) fn operation(&self, project: &Project) -> Operation {

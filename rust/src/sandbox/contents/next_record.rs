@@ -1,9 +1,10 @@
-//! `generateNextRecordName`: the name for a new record.
+//! `generateNextRecordName`: the name for a new record. Within a group it begins with the group's number.
 
 use super::Asked;
 
 pub(super) fn name(asked: &Asked<'_>) -> String {
-    let rows = asked.project.rows.iter();
-    let last: u64 = rows.filter_map(|row| row.record.parse().ok()).max().unwrap_or_default();
-    (last + 1).to_string()
+    match &asked.project.generated {
+        Some(generated) => (generated.records + 1).to_string(),
+        None => asked.project.data.next_record(asked.project.group_id(asked.group())),
+    }
 }

@@ -1,9 +1,9 @@
 //! The classic sample project: one row a record.
 
 use super::people;
-use super::random::Random;
 use crate::sandbox::design::{Design, Event, Field, FieldType, Form, checkbox};
-use crate::sandbox::rows::Row;
+use crate::sandbox::random::Random;
+use crate::sandbox::rows::{Place, Row};
 
 const RECORDS: i64 = 1200;
 const SYMPTOMS: [(&str, &str); 5] =
@@ -17,7 +17,7 @@ pub(super) fn project() -> (Design, Vec<Row>) {
 }
 
 fn design() -> Design {
-    use FieldType::{Calc, Checkbox, Descriptive, Dropdown, Notes, Radio, Slider, Text, TrueFalse, YesNo};
+    use FieldType::{Calc, Checkbox, Descriptive, Dropdown, File, Notes, Radio, Slider, Text, TrueFalse, YesNo};
     let (who, how) = ("demographics", "health");
     let fields = vec![
         Field::new(who, "record_id", Text, "Record ID"),
@@ -40,6 +40,7 @@ fn design() -> Design {
         Field::new(how, "pulse", Text, "Pulse (1/min)").validation("integer", "20", "250"),
         Field::new(how, "pain", Slider, "Pain").annotation("@HIDDEN-APP"),
         Field::new(how, "remarks", Notes, "Remarks"),
+        Field::new(how, "letter", File, "Letter of the physician"),
     ];
     let form = |name: &str, label: &str| Form { name: name.to_owned(), label: label.to_owned() };
     let forms = vec![form(who, "Demographics"), form(how, "Health (Größe & Befinden)")];
@@ -56,7 +57,7 @@ fn design() -> Design {
 fn row(n: i64, random: &mut Random) -> Row {
     // A third of the records belongs to no group, as in projects that began without groups.
     let group = ["north", "south", ""][(n % 3) as usize].to_owned();
-    let mut row = Row { record: n.to_string(), group, ..Row::default() };
+    let mut row = Row { place: Place { record: n.to_string(), ..Place::default() }, group, ..Row::default() };
     let mut set = |name: &str, value: String| row.values.insert(name.to_owned(), value);
     set("first_name", people::first_name(random).to_owned());
     set("last_name", people::last_name(random).to_owned());

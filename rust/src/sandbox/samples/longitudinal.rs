@@ -1,9 +1,9 @@
 //! The longitudinal sample project: two arms, each record goes through its arm's events.
 
 use super::people;
-use super::random::Random;
 use crate::sandbox::design::{Arm, Design, Event, Field, FieldType, Form, checkbox};
-use crate::sandbox::rows::Row;
+use crate::sandbox::random::Random;
+use crate::sandbox::rows::{Place, Row};
 
 const RECORDS: i64 = 600;
 const COMPLAINTS: [(&str, &str); 3] = [("1", "Dizziness"), ("2", "Müdigkeit"), ("3", "Other, see remarks")];
@@ -83,8 +83,8 @@ fn design() -> Design {
 }
 
 fn row(n: i64, group: &str, event: &Event, random: &mut Random) -> Row {
-    let mut row =
-        Row { record: n.to_string(), event: event.unique_name.clone(), group: group.to_owned(), ..Row::default() };
+    let place = Place { record: n.to_string(), event: event.unique_name.clone(), ..Place::default() };
+    let mut row = Row { place, group: group.to_owned(), ..Row::default() };
     for form in &event.forms {
         let mut set = |name: &str, value: String| row.values.insert(name.to_owned(), value);
         match form.as_str() {

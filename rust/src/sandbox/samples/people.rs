@@ -1,6 +1,6 @@
 //! Made-up people and what is written about them.
 
-use super::random::Random;
+use crate::sandbox::random::Random;
 
 const FIRST: [&str; 16] = [
     "Anna",

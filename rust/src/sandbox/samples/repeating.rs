@@ -1,9 +1,9 @@
 //! The repeating sample project: a form that repeats at an event, and an event that repeats as a whole.
 
 use super::people;
-use super::random::Random;
 use crate::sandbox::design::{Arm, Design, Event, Field, FieldType, Form, Repeat, checkbox};
-use crate::sandbox::rows::Row;
+use crate::sandbox::random::Random;
+use crate::sandbox::rows::{Place, Row};
 
 const RECORDS: i64 = 400;
 const ROUTES: [(&str, &str); 3] = [("1", "oral"), ("2", "intravenös"), ("3", "other")];
@@ -15,7 +15,7 @@ pub(super) fn project() -> (Design, Vec<Row>) {
 }
 
 fn design() -> Design {
-    use FieldType::{Checkbox, Notes, Text, YesNo};
+    use FieldType::{Checkbox, File, Notes, Text, YesNo};
     let (who, drug, visit) = ("enrolment", "medication", "visit");
     let fields = vec![
         Field::new(who, "record_id", Text, "Record ID"),
@@ -27,6 +27,7 @@ fn design() -> Design {
         Field::new(visit, "visit_date", Text, "Date of visit").validation("date_ymd", "", ""),
         Field::new(visit, "well", YesNo, "Feels well?"),
         Field::new(visit, "visit_remarks", Notes, "Remarks"),
+        Field::new(visit, "visit_photo", File, "Photo"),
     ];
     let form = |name: &str, label: &str| Form { name: name.to_owned(), label: label.to_owned() };
     let event = |id, name: &str, unique: &str, forms: &[&str]| Event {
@@ -53,10 +54,7 @@ fn design() -> Design {
 
 fn record(n: i64, random: &mut Random) -> Vec<Row> {
     let row = |event: &str, form: &str, instance, values: Vec<(&str, String)>| Row {
-        record: n.to_string(),
-        event: event.to_owned(),
-        form: form.to_owned(),
-        instance,
+        place: Place { record: n.to_string(), event: event.to_owned(), form: form.to_owned(), instance },
         group: String::new(),
         values: values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
     };

@@ -76,14 +76,17 @@ fn project_says_what_kind_it_is() {
 fn users_have_rights_and_forms_in_the_shape_of_each_format() {
     let mut site = Site::start();
     let users = ask(&mut site, "TEST", &[("content", "user")]);
-    assert_eq!(field(&users, "username"), ["admin", "exporter", "deidentified", "importer", "no_api", "site_north"]);
+    assert_eq!(
+        field(&users, "username"),
+        ["admin", "exporter", "deidentified", "importer", "editor", "no_api", "site_north"]
+    );
     assert!(field(&users, "email").iter().all(|email| email.ends_with("@example.org")));
     assert_eq!(users[0]["forms"], json!({"demographics": 1, "health": 1}));
     assert_eq!(users[2]["forms_export"], json!({"demographics": 2, "health": 2}));
     assert_eq!((&users[1]["api_export"], &users[1]["api_import"]), (&json!(1), &json!(0)));
-    assert_eq!((&users[5]["data_access_group"], &users[5]["data_access_group_id"]), (&json!("north"), &json!(101)));
+    assert_eq!((&users[6]["data_access_group"], &users[6]["data_access_group_id"]), (&json!("north"), &json!(101)));
     // A project without groups has none for its users either.
-    assert_eq!(ask(&mut site, "TEST_REPEAT", &[("content", "user")])[5]["data_access_group"], "");
+    assert_eq!(ask(&mut site, "TEST_REPEAT", &[("content", "user")])[6]["data_access_group"], "");
     let token = site.token("TEST", "admin");
     let csv = site.post(&[("token", &token), ("content", "user"), ("format", "csv")]);
     assert!(csv.text().contains("\"demographics:2,health:2\""));
@@ -99,7 +102,7 @@ fn metadata_is_the_dictionary_and_can_be_narrowed() {
     let mut site = Site::start();
     let all = ask(&mut site, "TEST", &[("content", "metadata")]);
     assert_eq!(field(&all, "field_name")[0], "record_id");
-    assert_eq!(all.as_array().unwrap().len(), 18);
+    assert_eq!(all.as_array().unwrap().len(), 19);
     assert_eq!(all[0].as_object().unwrap().len(), 18);
     let bmi = all.as_array().unwrap().iter().find(|f| f["field_name"] == "bmi").unwrap();
     assert_eq!(bmi["select_choices_or_calculations"], "round([weight]/([height]/100)^2, 1)");
@@ -117,7 +120,9 @@ fn field_names_spread_checkboxes_and_leave_descriptions_out() {
     for name in ["symptoms___1", "symptoms____9", "demographics_complete", "health_complete"] {
         assert!(columns.contains(&name), "{name}");
     }
-    assert!(!columns.contains(&"health_info") && !columns.contains(&"symptoms"));
+    for name in ["health_info", "symptoms", "letter"] {
+        assert!(!columns.contains(&name), "{name}");
+    }
     let one = ask(&mut site, "TEST", &[("content", "exportFieldNames"), ("field", "symptoms")]);
     assert_eq!(field(&one, "choice_value"), ["1", "2", "3", "4", "-9"]);
 }
@@ -158,6 +163,9 @@ fn the_next_record_name_is_free() {
     let token = site.token("TEST", "admin");
     let answer = site.post(&[("token", &token), ("content", "generateNextRecordName")]);
     assert_eq!((answer.status, answer.text()), (200, "1201"));
+    // In a group it begins with the group's number.
+    let token = site.token("TEST", "site_north");
+    assert_eq!(site.post(&[("token", &token), ("content", "generateNextRecordName")]).text(), "101-1");
 }
 
 #[test]
@@ -176,7 +184,7 @@ fn the_log_has_the_users_reads_and_the_tokens_events() {
     site.admin(json!({"do": "regenerate", "project": "TEST", "user": "exporter"}));
     let log = ask(&mut site, "TEST", &[("content", "log"), ("user", "exporter")]);
     assert_eq!(field(&log, "details"), ["User regenerate own API token", "Export records (API)", "Create API token"]);
-    assert_eq!(field(&log, "action")[1], "Data Export (API)");
+    assert_eq!(field(&log, "action")[1], "Data export (API)");
     let time = log[0]["timestamp"].as_str().unwrap();
     assert_eq!(time.len(), "2024-02-29 08:15".len());
     assert_eq!(ask(&mut site, "TEST", &[("content", "log"), ("endTime", "2000-01-01 00:00")]), json!([]));

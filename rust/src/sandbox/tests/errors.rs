@@ -24,6 +24,7 @@ const NO_API: &str = "You do not have permissions to use the API";
 const BAD_CONTENT: &str = "The value of the parameter \"content\" is not valid";
 const NO_IMPORT: &str = "You do not have API Import/Update privileges";
 const NO_EXPORT: &str = "You do not have API Export privileges";
+const NO_SURVEYS: &str = "Surveys are not enabled in this project";
 const NOT_FORMATTED: &str = "The data being imported is not formatted correctly.";
 
 fn case(who: Who, fields: &'static [(&'static str, &'static str)], status: u16, message: &'static str) -> Case {
@@ -87,6 +88,74 @@ fn cases() -> Vec<Case> {
             &[("content", "metadata"), ("fields[0]", "x")],
             400,
             "The following values in the parameter \"fields\" are not valid: 'x'",
+        ),
+        case(
+            User("admin", "TEST"),
+            &[("content", "record"), ("filterLogic", "[wrong] = '1'")],
+            400,
+            "The following values in the parameter \"filterLogic\" are not valid: 'wrong'",
+        ),
+        case(
+            User("admin", "TEST"),
+            &[("content", "record"), ("filterLogic", "[sex] = ")],
+            400,
+            "The value of the parameter \"filterLogic\" is not valid",
+        ),
+        case(
+            User("admin", "TEST"),
+            &[("content", "record"), ("dateRangeBegin", "2024-02-30 00:00:00")],
+            400,
+            "The value of the parameter \"dateRangeBegin\" is not valid",
+        ),
+        case(
+            User("admin", "TEST"),
+            &[("content", "record"), ("action", "wrong")],
+            400,
+            "The value of the parameter \"action\" is not valid",
+        ),
+        case(
+            User("admin", "TEST"),
+            &[("content", "file"), ("record", "1"), ("field", "letter")],
+            400,
+            "The value of the parameter \"action\" is not valid",
+        ),
+        case(
+            User("admin", "TEST"),
+            &[("content", "report"), ("report_id", "7")],
+            400,
+            "The value of the parameter \"report_id\" is not valid",
+        ),
+        case(User("admin", "TEST"), &[("content", "surveyLink")], 400, NO_SURVEYS),
+        case(User("admin", "TEST"), &[("content", "participantList")], 400, NO_SURVEYS),
+        case(User("no_api", "TEST"), &[("content", "surveyQueueLink")], 403, NO_EXPORT),
+        case(User("exporter", "TEST"), &[("content", "file"), ("action", "import")], 403, NO_IMPORT),
+        case(User("exporter", "TEST"), &[("content", "file"), ("action", "delete")], 403, NO_IMPORT),
+        case(User("exporter", "TEST"), &[("content", "record"), ("action", "rename")], 403, NO_IMPORT),
+        case(User("exporter", "TEST"), &[("content", "metadata"), ("data", "x")], 403, NO_IMPORT),
+        case(
+            User("exporter", "TEST"),
+            &[("content", "userDagMapping")],
+            400,
+            "Insufficient user privileges: You must have 'API Export' privileges and 'Data Access Groups' \
+             privileges in the project.",
+        ),
+        case(
+            User("exporter", "TEST"),
+            &[("content", "userRole")],
+            403,
+            "You do not have the right \"user_rights\" that this request needs",
+        ),
+        case(
+            User("site_north", "TEST"),
+            &[("content", "record"), ("action", "delete"), ("records[0]", "3")],
+            403,
+            "You do not have the right \"record_delete\" that this request needs",
+        ),
+        case(
+            User("site_north", "TEST"),
+            &[("content", "record"), ("action", "rename"), ("record", "3"), ("new_record_name", "x")],
+            403,
+            "You do not have the right \"record_rename\" that this request needs",
         ),
         case(User("admin", "TEST"), &[("content", "arm")], 400, "You cannot export arms for classic projects"),
         case(User("admin", "TEST"), &[("content", "event")], 400, "You cannot export events for classic projects"),
@@ -220,12 +289,23 @@ fn what_the_sandbox_cannot_do_it_refuses_in_its_own_name() {
     let mut site = Site::start();
     let token = site.token("TEST", "admin");
     for fields in [
-        &[("content", "report")][..],
-        &[("content", "record"), ("filterLogic", "[sex]='1'")],
-        &[("content", "record"), ("type", "eav")],
+        &[("content", "fileRepository")][..],
+        &[("content", "record"), ("filterLogic", "datediff([birth_date],'today','y') > 5")],
         &[("content", "record"), ("format", "odm")],
+        &[("content", "record"), ("combineCheckboxOptions", "true")],
         &[("content", "record"), ("action", "import"), ("data", "<records/>")],
-        &[("content", "log"), ("record", "1")],
+        &[
+            ("content", "record"),
+            ("action", "import"),
+            ("format", "csv"),
+            ("data", "a\n"),
+            ("backgroundProcess", "true"),
+        ],
+        &[("content", "record"), ("action", "randomize")],
+        &[("content", "record"), ("action", "delete"), ("records[0]", "1"), ("instrument", "health")],
+        &[("content", "metadata"), ("format", "csv"), ("data", "field_name\n")],
+        &[("content", "dag"), ("action", "switch"), ("dag", "north")],
+        &[("content", "log"), ("dag", "north")],
     ] {
         let mut all = vec![("token", token.as_str())];
         all.extend(fields);

@@ -6,8 +6,15 @@
 mod admin;
 mod child;
 mod contents;
+mod deletions;
+mod documents;
 mod errors;
 mod faults;
+mod files;
+mod filters;
+mod generated;
+mod imports;
+mod long;
 mod records;
 mod serving;
 mod site;

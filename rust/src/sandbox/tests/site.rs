@@ -117,6 +117,19 @@ impl Site {
         format!("{head}{body}").into_bytes()
     }
 
+    /// A POST of form fields and one file, as multipart.
+    pub(super) fn upload(&self, fields: &[(&str, &str)], name: &str, bytes: &[u8]) -> Answer {
+        let mut body = Vec::new();
+        for (field, value) in fields {
+            let head = format!("--=_b\r\nContent-Disposition: form-data; name=\"{field}\"\r\n\r\n{value}\r\n");
+            body.extend(head.into_bytes());
+        }
+        let head = format!("--=_b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n");
+        body.extend([head.as_bytes(), bytes, b"\r\n--=_b--\r\n"].concat());
+        let head = self.head("POST", "/redcap/api/", "multipart/form-data; boundary=\"=_b\"", body.len());
+        self.exchange(&[head.as_bytes(), &body].concat()).unwrap()
+    }
+
     pub(super) fn head(&self, method: &str, path: &str, content_type: &str, length: usize) -> String {
         format!(
             "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\

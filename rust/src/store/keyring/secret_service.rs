@@ -109,7 +109,9 @@ fn connected(access: &Access) -> Result<SecretService> {
 
 fn connect(access: &Access) -> std::result::Result<SecretService, NoService> {
     if !access.bus.may_be_there() {
-        return Err(NoService::NotHere("no keyring on this machine: there is no D-Bus session".to_owned()));
+        return Err(NoService::NotHere(
+            "no keyring on this machine: this login has no D-Bus session (no desktop)".to_owned(),
+        ));
     }
     // With 0 seconds the crate gives up before it lets the service show anything.
     let seconds = if access.interactive { PROMPT_SECONDS } else { 0 };
@@ -187,14 +189,13 @@ fn blind_spot(service: &SecretService, name: &str) -> Option<String> {
 /// The error for items under one name with different tokens. Labels are what others wrote: scrubbed of every
 /// token in question.
 fn differing(service: &SecretService, name: &str, items: &[&Item<'_>], tokens: &[Secret]) -> Error {
-    let clean = |text: String| tokens.iter().fold(text, |text, token| token.scrubber().scrub(&text));
     let lines: Vec<String> = items
         .iter()
         .map(|item| {
             let collection = item.path.rsplit_once('/').map_or_else(String::new, |(path, _)| collection(service, path));
-            let label = plain(&clean(item.get_label().unwrap_or_default()));
+            let label = shown(&item.get_label().unwrap_or_default(), tokens);
             let modified = item.get_modified().map_or_else(|_| "unknown".to_owned(), utc);
-            format!("`{label}` in the collection `{}`, modified {modified}", plain(&clean(collection)))
+            format!("`{label}` in the collection `{}`, modified {modified}", shown(&collection, tokens))
         })
         .collect();
     let message = format!("the keyring holds {} items with different tokens under `{name}`", lines.len());
@@ -210,6 +211,12 @@ fn collection(service: &SecretService, path: &str) -> String {
         .ok()
         .and_then(|path| Collection::new(service, path.into_static()).get_label().ok());
     label.unwrap_or_default()
+}
+
+/// A foreign text as it may be shown. What does not stand between backquotes is taken out before the scrubbing: it
+/// could hold two halves of a token apart.
+pub(crate) fn shown(text: &str, tokens: &[Secret]) -> String {
+    tokens.iter().fold(plain(text), |text, token| token.scrubber().scrub(&text))
 }
 
 /// A foreign text as it may stand between backquotes.

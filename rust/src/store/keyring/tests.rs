@@ -332,8 +332,8 @@ fn without_a_d_bus_the_keyring_is_absent_and_that_is_noted_once() {
         told_with(THIS, &[("DBUS_SESSION_BUS_ADDRESS", &dead)]),
     ];
     for told in told {
-        assert!(told.contains("told: found=false [Note(\"no keyring on this machine: "), "{told}");
-        assert_eq!(told.matches("Note(").count(), 1, "{told}");
+        assert!(told.contains("told: found=false [Once(\"no keyring on this machine: "), "{told}");
+        assert_eq!(told.matches("Once(").count(), 1, "{told}");
     }
 }
 

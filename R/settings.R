@@ -1,0 +1,34 @@
+#' Settings
+#'
+#' @description
+#' Each setting is found at the first of these places: an option of the session, such as
+#' `options(keycap.timeout = 120)`; an environment variable, such as `KEYCAP_TIMEOUT`; your file `config.toml` in
+#' `tools::R_user_dir("keycap", "config")`; the institution's file (`/etc/keycap/config.toml`, on macOS
+#' `/Library/Application Support/keycap/config.toml`, on Windows `%ProgramData%/keycap/config.toml`); a built-in value.
+#' What the institution's file names in `locked` nobody outranks.
+#'
+#' | setting | what it is | built-in value |
+#' |---|---|---|
+#' | `timeout` | seconds to wait for a whole answer | 60 |
+#' | `connect_timeout` | seconds to wait for a connection | 10 |
+#' | `ca_file` | a PEM file with the institution's certificate authorities, trusted besides the system's | none |
+#' | `stores` | the stores in the order of look-up, such as `"env,keyring"` | `env`, `keyring` |
+#' | `token_form` | the form of a token: `redcap`, or a length such as `40:+/=` with the characters allowed besides letters and digits; 20 characters or more | `redcap` |
+#' | `retries` | how often a read is tried again when the server or the connection fails | 2 |
+#' | `limit` | requests to one server in any 60 seconds, by all R processes of one user; REDCap bans an address at 600 | 500 |
+#' | `limit_folder` | a folder through which several users share the limit; it must exist and be writable for all of them | none |
+#' | `audit_dir` | the folder of the audit log | `audit` in `tools::R_user_dir("keycap", "data")` |
+#' | `servers` | origins that every token of the machine may go to; the institution's file only | none |
+#' | `locked` | settings that nobody outranks; the institution's file only | none |
+#'
+#' `https_proxy`, `all_proxy` and `no_proxy` are honoured as other programs do; this machine is never reached through a
+#' proxy. Whether certificates are checked is not a setting: they always are.
+#'
+#' One option is for R alone: `keycap.quiet = TRUE` silences what keycap prints.
+#'
+#' @examples
+#' # The institution's file, or yours, in TOML:
+#' cat('timeout = 120', 'ca_file = "/etc/ssl/hospital-ca.pem"', sep = "\n")
+#' @seealso [test_project_token()], [keycap_conditions]
+#' @name keycap_settings
+NULL

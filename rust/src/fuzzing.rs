@@ -1,0 +1,358 @@
+//! What the fuzz targets in `fuzz/` drive: one function a target. Not there in normal builds.
+//!
+//! Each takes any bytes and fails, by an assertion, when something does not hold that holds for every input: above
+//! all, that no 8 characters of the token come out. For that the token has to be in the input often: some bytes that
+//! never occur in UTF-8 stand for it and its parts (see [`filled`]).
+
+#![allow(clippy::missing_panics_doc)] // what a target is for
+
+use std::path::Path;
+
+use url::Url;
+
+use crate::error::{Error, Kind};
+use crate::net::{Origin, ServerUrl};
+use crate::project::{Project, Settings, parse_project_file, parse_registry};
+use crate::redcap::{Expect, HEAD, Head, MOST_TEXT, classify, information, is_data};
+use crate::store::{Found, given};
+use crate::token::{Form, FormRule, ShortName, TokenName, looks_like_token};
+
+/// The token of the fuzz targets. Made up.
+const TOKEN: &str = "9A3F0C7712DE48B65A90EF1234CD7788";
+
+/// A target: fails by a panic.
+pub type Target = fn(&[u8]);
+
+/// The targets by their names.
+pub const TARGETS: [(&str, Target); 7] = [
+    ("answer", answer),
+    ("scrub", scrub),
+    ("url", url),
+    ("token_form", token_form),
+    ("registry", registry),
+    ("settings", settings),
+    ("store", store),
+];
+
+/// The input with the token in place of some bytes: whole, in lower case, its halves, and all but its last character.
+fn filled(input: &[u8]) -> Vec<u8> {
+    let lower = TOKEN.to_ascii_lowercase();
+    let mut out = Vec::with_capacity(input.len());
+    for byte in input {
+        match byte {
+            0xF8 => out.extend_from_slice(TOKEN.as_bytes()),
+            0xF9 => out.extend_from_slice(lower.as_bytes()),
+            0xFA => out.extend_from_slice(&TOKEN.as_bytes()[..16]),
+            0xFB => out.extend_from_slice(&lower.as_bytes()[16..]),
+            0xFC => out.extend_from_slice(&TOKEN.as_bytes()[..31]),
+            byte => out.push(*byte),
+        }
+    }
+    out
+}
+
+fn text(input: &[u8]) -> String {
+    String::from_utf8_lossy(&filled(input)).into_owned()
+}
+
+/// No 8 characters of the token stand in what came out.
+fn assert_sealed(out: &str) {
+    let out = out.to_ascii_uppercase();
+    let part = TOKEN.as_bytes().windows(8).find(|part| out.as_bytes().windows(8).any(|here| here == *part));
+    assert!(part.is_none(), "a part of the token came out: {out}");
+}
+
+/// A message is one line that steers no terminal, and not long.
+fn assert_clear(error: &Error) {
+    for text in std::iter::once(&error.message).chain(&error.hints) {
+        assert!(!text.is_empty() && text.chars().count() < 1000 && !text.contains(char::is_control), "{text:?}");
+    }
+}
+
+/// The token, sealed as a look-up seals it.
+fn with_token<T>(work: impl FnOnce(&Found) -> T) -> T {
+    thread_local! {
+        static FOUND: Option<Found> = given(TOKEN.as_bytes(), &FormRule::Redcap);
+    }
+    FOUND.with(|found| work(found.as_ref().unwrap_or_else(|| unreachable!("the token is not blank"))))
+}
+
+/// The first bytes of an input, for choices; zeros where it is too short.
+fn split<const N: usize>(input: &[u8]) -> ([u8; N], &[u8]) {
+    let mut first = [0; N];
+    let length = N.min(input.len());
+    first[..length].copy_from_slice(&input[..length]);
+    (first, &input[length..])
+}
+
+/// An answer of a server: status, content type, `Location` (up to the first line break) and body.
+pub fn answer(input: &[u8]) {
+    const STATUS: [u16; 16] = [200, 201, 301, 302, 307, 400, 401, 403, 404, 406, 408, 429, 500, 501, 502, 999];
+    let ([status, kind], rest) = split(input);
+    let status = STATUS[usize::from(status) % STATUS.len()];
+    let (location, rest) = match rest.iter().position(|byte| *byte == b'\n') {
+        Some(end) if (300..400).contains(&status) => (Some(text(&rest[..end])), &rest[end + 1..]),
+        _ => (None, rest),
+    };
+    let content_type = match kind % 3 {
+        0 => None,
+        1 => Some("text/html; charset=utf-8".to_owned()),
+        _ => Some(text(&rest[..rest.len().min(20)])),
+    };
+    let body = filled(rest);
+    let Ok(asked) = Url::parse("https://redcap.example.org/redcap/api/") else { return };
+    for expect in [Expect::Version, Expect::Json] {
+        let data = is_data(status, &body[..body.len().min(HEAD)], expect);
+        assert!(!data || (status == 200 && body.iter().any(u8::is_ascii_graphic)));
+    }
+    with_token(|found| {
+        let scrubber = found.secret.scrubber();
+        let head = Head { status, content_type: content_type.as_deref(), location: location.as_deref(), asked: &asked };
+        let error = classify(head, &body[..body.len().min(MOST_TEXT)], &scrubber);
+        assert_sealed(&format!("{error:?}"));
+        assert_clear(&error);
+        match information(&body, |text| scrubber.scrub(text)) {
+            Ok(information) => assert_sealed(&format!("{information:?}")),
+            Err(error) => assert_eq!(error.kind, Kind::NotRedcap),
+        }
+    });
+}
+
+/// Texts that are shown, and data in chunks.
+pub fn scrub(input: &[u8]) {
+    let ([size], rest) = split(input);
+    let bytes = filled(rest);
+    let shown = String::from_utf8_lossy(&bytes);
+    with_token(|found| {
+        let scrubber = found.secret.scrubber();
+        let out = scrubber.scrub(&shown);
+        assert_sealed(&out);
+        assert!(!out.contains(char::is_control));
+        assert_eq!(scrubber.scrub(&out), out, "not scrubbed at once");
+        let mut watch = scrubber.watch();
+        let chunks = bytes.chunks(usize::from(size).max(1));
+        let seen = chunks.fold(false, |_, chunk| watch.sees(chunk));
+        let there = bytes.windows(TOKEN.len()).any(|here| here.eq_ignore_ascii_case(TOKEN.as_bytes()));
+        assert_eq!(seen, there, "the watch over data is wrong");
+    });
+}
+
+/// The rules for addresses.
+pub fn url(input: &[u8]) {
+    let text = text(input);
+    let holds_token = text.to_ascii_uppercase().contains(TOKEN);
+    match ServerUrl::parse(&text) {
+        Ok(url) => {
+            assert!(!holds_token, "an address with the token in it was taken");
+            assert!(url.origin().is_https() || url.is_loopback(), "{url}");
+            assert!(url.as_str().ends_with('/') && url.url().query().is_none() && url.url().fragment().is_none());
+            assert!(url.url().username().is_empty() && url.url().password().is_none());
+            assert_eq!(ServerUrl::parse(url.as_str()).ok().as_ref(), Some(&url));
+            assert_eq!(Origin::parse(&url.origin().to_string()).ok().as_ref(), Some(url.origin()));
+        }
+        Err(error) => {
+            assert!(!holds_token || error.kind == Kind::TokenInArgument);
+            if holds_token {
+                assert_sealed(&format!("{error:?}"));
+            }
+            assert_clear(&error);
+        }
+    }
+    if let Ok(origin) = Origin::parse(&text) {
+        assert!(origin.is_https() || origin.is_loopback());
+    }
+}
+
+/// Rules for the form of tokens (the first line), values and names.
+pub fn token_form(input: &[u8]) {
+    let (rule, value) = match input.iter().position(|byte| *byte == b'\n') {
+        Some(end) => (&input[..end], &input[end + 1..]),
+        None => (&b"redcap"[..], input),
+    };
+    let value = filled(value);
+    if let Ok(rule) = FormRule::parse(&text(rule)) {
+        judged(&rule.judge(&value), &rule, &value);
+        if let FormRule::Own { min, max, .. } = rule {
+            assert!(min >= 20 && max >= min && max <= 512);
+        }
+    }
+    judged(&FormRule::Redcap.judge(&value), &FormRule::Redcap, &value);
+    let name = String::from_utf8_lossy(&value);
+    let names =
+        [ShortName::new(&name).map(|n| n.as_str().to_owned()), TokenName::new(&name).map(|n| n.as_str().to_owned())];
+    for checked in names {
+        match checked {
+            Ok(checked) => {
+                assert_eq!(checked, name);
+                assert!(!looks_like_token(&checked) && checked.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'));
+            }
+            Err(error) => {
+                assert_sealed(&format!("{error:?}"));
+                assert_clear(&error);
+            }
+        }
+    }
+}
+
+/// What is said of a form holds nothing of the value: it consists of these words.
+fn judged(form: &Form, rule: &FormRule, value: &[u8]) {
+    const WORDS: [&str; 8] = [
+        "leading newline",
+        "leading blank",
+        "surrounded by quotes",
+        "trailing newline",
+        "trailing blank",
+        "not UTF-8",
+        "contains `#`: `.Renviron` keeps comments behind a value",
+        "not only hexadecimal characters",
+    ];
+    match form {
+        Form::Project if *rule == FormRule::Redcap => assert!(value.len() == 32),
+        Form::Project => assert!(value.len() >= 20 && value.is_ascii()),
+        Form::Super => assert!(value.len() == 64),
+        Form::Malformed { n_chars, what } => {
+            let mut words = what.split(", ");
+            let count = words.next().unwrap_or_default();
+            assert!(count == format!("{n_chars} characters") || count == "1 character", "{what}");
+            assert!(words.all(|word| WORDS.contains(&word)), "{what}");
+        }
+    }
+}
+
+/// The registry and a project's file.
+pub fn registry(input: &[u8]) {
+    let text = text(input);
+    let read = |found: Result<Vec<Project>, Error>| match found {
+        Ok(projects) => {
+            for project in projects {
+                assert!(project.redcap_uri.origin().is_https() || project.redcap_uri.is_loopback());
+                assert_eq!(Project::from_value(&project.to_value()).ok(), Some(project), "not the same read again");
+            }
+        }
+        Err(error) => {
+            assert_eq!(error.kind, Kind::Damaged);
+            assert_sealed(&format!("{error:?}"));
+            assert_clear(&error);
+        }
+    };
+    read(parse_registry(&text, Path::new("projects.json")));
+    read(parse_project_file(&text, Path::new("keycap_T.json")).map(|project| vec![project]));
+}
+
+/// A settings file.
+pub fn settings(input: &[u8]) {
+    match Settings::of_site(&text(input)) {
+        Ok(settings) => {
+            assert!((1..=600).contains(&settings.limit) && settings.retries <= 5 && !settings.order.is_empty());
+            assert!(settings.servers.iter().all(|origin| origin.is_https() || origin.is_loopback()));
+        }
+        Err(error) => {
+            assert!(matches!(error.kind, Kind::Damaged | Kind::Argument));
+            assert_sealed(&format!("{error:?}"));
+            assert_clear(&error);
+        }
+    }
+}
+
+/// What a store gives: the bytes under a name, and the labels of its items.
+pub fn store(input: &[u8]) {
+    let ([rule], rest) = split(input);
+    let rule = match rule % 3 {
+        0 => FormRule::Redcap,
+        1 => FormRule::Own { min: 20, max: 64, extra: "+/=".to_owned() },
+        _ => FormRule::Own { min: 40, max: 40, extra: String::new() },
+    };
+    let bytes = filled(rest);
+    if let Some(found) = given(&bytes, &rule) {
+        let one_break = |value: &[u8]| value.strip_suffix(b"\n").map(|v| v.strip_suffix(b"\r").unwrap_or(v).to_vec());
+        let value = one_break(&bytes).unwrap_or_else(|| bytes.clone());
+        judged(&found.form, &rule, &value);
+        let shown = format!("{found:?} {}", found.secret.fingerprint());
+        assert_sealed(&shown);
+        assert!(found.secret.encoded_len() >= found.secret.n_chars());
+    } else {
+        assert!(matches!(&bytes[..], b"" | b"\n" | b"\r\n"));
+    }
+    #[cfg(target_os = "linux")]
+    if let Some(found) = given(TOKEN.as_bytes(), &FormRule::Redcap) {
+        assert_sealed(&crate::store::shown(&String::from_utf8_lossy(&bytes), &[found.secret]));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+    use crate::numbers::Numbers;
+
+    /// The files of a target's corpus.
+    fn corpus(target: &str) -> Vec<Vec<u8>> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+        let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+        files.sort_unstable();
+        files.iter().map(|file| std::fs::read(file).unwrap()).collect()
+    }
+
+    /// An input that was changed here and there.
+    fn mutated(seeds: &[Vec<u8>], numbers: &mut Numbers) -> Vec<u8> {
+        const PIECES: [&[u8]; 12] =
+            [b"\xf8", b"\xf9", b"\xfa\xfb", b"\xfc", b"\n", b"\"", b"%", b"\\u00", b"&#", b"\0", b"\xff", b"https://"];
+        let mut input = seeds[numbers.below(seeds.len())].clone();
+        for _ in 0..=numbers.below(6) {
+            let at = numbers.below(input.len() + 1);
+            let to = (at + numbers.below(16)).min(input.len());
+            match numbers.below(6) {
+                0 => drop(input.drain(at..to)),
+                1 if at < input.len() => input[at] = numbers.below(256) as u8,
+                2 => drop(input.splice(at..at, PIECES[numbers.below(PIECES.len())].iter().copied())),
+                3 => {
+                    let again = input[at..to].to_vec();
+                    drop(input.splice(at..at, again));
+                }
+                4 => {
+                    let other = &seeds[numbers.below(seeds.len())];
+                    let from = numbers.below(other.len() + 1);
+                    input.truncate(at);
+                    input.extend_from_slice(&other[from..]);
+                }
+                _ => input.insert(at, b' ' + numbers.below(95) as u8),
+            }
+        }
+        input
+    }
+
+    #[test]
+    fn every_fuzz_target_holds_for_its_corpus_and_for_inputs_like_it() {
+        for (name, target) in TARGETS {
+            let seeds = corpus(name);
+            assert!(seeds.len() > 4, "{name}: a corpus of {}", seeds.len());
+            let mut numbers = Numbers(0x6B65_7963_6170);
+            let like_it = (0..3000).map(|_| mutated(&seeds, &mut numbers)).collect::<Vec<_>>();
+            for input in seeds.iter().chain(&like_it) {
+                let held = catch_unwind(AssertUnwindSafe(|| target(input))).is_ok();
+                assert!(held, "{name} does not hold for {}", input.escape_ascii());
+            }
+        }
+    }
+
+    #[test]
+    fn the_targets_of_cargo_fuzz_are_these() {
+        let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+        let manifest = std::fs::read_to_string(fuzz.join("Cargo.toml")).unwrap();
+        for (name, _) in TARGETS {
+            assert!(manifest.contains(&format!("name = \"{name}\"")), "{name}");
+            let source = std::fs::read_to_string(fuzz.join(format!("fuzz_targets/{name}.rs"))).unwrap();
+            assert!(source.contains(&format!("keycap::fuzzing::{name}")), "{name}");
+        }
+        assert_eq!(std::fs::read_dir(fuzz.join("fuzz_targets")).unwrap().count(), TARGETS.len());
+    }
+
+    #[test]
+    fn a_part_of_the_token_that_came_out_is_seen() {
+        assert_sealed(&TOKEN[..7]);
+        assert!(catch_unwind(|| assert_sealed(&format!("x{}x", &TOKEN[5..13].to_lowercase()))).is_err());
+    }
+}

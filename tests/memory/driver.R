@@ -1,0 +1,68 @@
+# What R does in the memory tests. Commands come over standard input, words separated by tabs, and each is answered by
+# one line. No token is among them: it comes from where keycap finds it, or from a file that only this user can read.
+
+library(keycap)
+options(keycap.retries = "1", keycap.connect_timeout = "30")
+kept <- new.env()
+
+# What a user sees of a call, in one line.
+seen <- function(call) {
+  tryCatch(
+    suppressWarnings({
+      value <- call
+      if (is.character(value)) value else if (isTRUE(value)) "TRUE" else paste("FALSE", attr(value, "reason"))
+    }),
+    interrupt = function(condition) "interrupt",
+    keycap_error = function(condition) paste("error", sub("keycap_error_", "", class(condition)[[1]])),
+    error = function(condition) paste("another error:", conditionMessage(condition))
+  )
+}
+
+commands <- list(
+  # From outside keycap: R's own copies are made here, before the first scan.
+  "setenv" = function(name, file) {
+    do.call(Sys.setenv, stats::setNames(list(readLines(file, warn = FALSE)), name))
+    "done"
+  },
+  "option" = function(name, value) {
+    do.call(options, stats::setNames(list(value), name))
+    "done"
+  },
+  "set-up" = function(short_name, uri) {
+    seen({
+      kept[[short_name]] <- setup_project(short_name, redcap_uri = uri)
+      "set up"
+    })
+  },
+  "view" = function(short_name) {
+    seen(if (view_project_token(kept[[short_name]])$is_set) "seen" else "blank")
+  },
+  "test" = function(short_name) seen(test_project_token(kept[[short_name]])),
+  # A copy that must be found, so that a scan that finds nothing has something to find.
+  "decoy" = function(file) {
+    kept$decoy <- readLines(file, warn = FALSE)
+    "done"
+  },
+  # As people do it without keycap; what R was asked for is thrown away and swept up.
+  "naive" = function(name, uri) {
+    local({
+      connection <- url(paste0(uri, "?content=version&token=", Sys.getenv(name)))
+      on.exit(close(connection))
+      readLines(connection, warn = FALSE)
+    })
+    gc()
+    "done"
+  }
+)
+
+input <- file("stdin", "r")
+repeat {
+  words <- strsplit(readLines(input, 1L), "\t", fixed = TRUE)
+  if (length(words) == 0L) {
+    break
+  }
+  words <- words[[1]]
+  answer <- do.call(commands[[words[[1]]]], as.list(words[-1]))
+  writeLines(paste0("=", gsub("[[:space:]]+", " ", answer)))
+  flush(stdout())
+}
