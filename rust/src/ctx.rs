@@ -101,6 +101,13 @@ pub enum Event {
     Once(String),
     /// Something the person should know about: goes out as a warning.
     Warning(String),
+    /// How far an export is; at most ten a second.
+    Progress {
+        /// Bytes of data that have come.
+        bytes: u64,
+        /// Rows that were complete in them.
+        rows: u64,
+    },
 }
 
 /// The way from a running operation to the person who waits.
@@ -131,5 +138,10 @@ impl Events {
     /// Tells a warning.
     pub fn warning(&self, text: impl Into<String>) {
         (self.0)(Event::Warning(text.into()));
+    }
+
+    /// Tells how far an export is.
+    pub fn progress(&self, bytes: u64, rows: u64) {
+        (self.0)(Event::Progress { bytes, rows });
     }
 }

@@ -2,7 +2,7 @@
 //! call itself, wipes it and writes an audit entry. It knows no R.
 //!
 //! The rooms, each importing only what stands to its left or below (see `DEVELOPMENT.md`):
-//! `token` · `net` · `project` · `store` · `audit` · `redcap` · `serve` · `sandbox`.
+//! `token` · `net` · `project` · `store` · `audit` · `redcap` · `records` · `serve` · `sandbox`.
 
 pub mod audit;
 pub mod border;
@@ -16,6 +16,7 @@ pub mod net;
 #[cfg(test)]
 mod numbers;
 pub mod project;
+mod records;
 pub mod redcap;
 pub mod sandbox;
 mod serve;
@@ -27,4 +28,4 @@ pub mod value;
 
 pub use ctx::Ctx;
 pub use error::{Error, Kind, Result};
-pub use value::{Column, Table, Value};
+pub use value::{Column, Table, Texts, Value};

@@ -55,7 +55,8 @@ impl Arguments {
     }
 }
 
-fn wrong(name: &str, rule: &str) -> Error {
+/// The error for an argument that has not the form that is asked for.
+pub(super) fn wrong(name: &str, rule: &str) -> Error {
     Error::new(Kind::Argument, format!("`{name}` {rule}")).field("argument", name)
 }
 

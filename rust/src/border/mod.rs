@@ -6,6 +6,7 @@
 
 mod arguments;
 mod projects;
+mod records;
 mod sandboxes;
 mod tokens;
 
@@ -38,6 +39,7 @@ pub fn start(op: &str, args: Value, session: &Value) -> Result<Task> {
         "delete_project" => projects::delete(&arguments, &session),
         "view_token" => tokens::view(&arguments, &session),
         "test_token" => tokens::test(&arguments, &session),
+        "export_records" => records::export(&arguments, &session),
         "sandbox_start" => sandboxes::start(&arguments),
         "sandbox_command" => sandboxes::command(&arguments),
         "sandbox_stop" => sandboxes::stop(&arguments, &session),

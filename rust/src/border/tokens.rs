@@ -11,7 +11,8 @@ use crate::store::{self, Environment, Found, Sighting};
 use crate::token::Form;
 use crate::value::{Column, Table, Value};
 
-fn project(arguments: &Arguments) -> Result<Project> {
+/// The project that an operation is about.
+pub(super) fn project(arguments: &Arguments) -> Result<Project> {
     let value = arguments.value("project").ok_or_else(|| {
         Error::new(Kind::Argument, "`project` is missing").hint("make one with `setup_project()` or `load_project()`")
     })?;
@@ -93,9 +94,9 @@ fn facts(ctx: &Ctx, project: &Project, found: Option<&Found>) -> Value {
         columns: vec![
             ("token_name".into(), Column::text([Some(name)])),
             ("source".into(), Column::text([found.map(|f| f.source)])),
-            ("is_set".into(), Column::Flag(vec![Some(found.is_some())])),
+            ("is_set".into(), Column::flag([Some(found.is_some())])),
             ("form".into(), Column::text([found.map(|f| f.form.as_str())])),
-            ("n_chars".into(), Column::Int(vec![found.map(|f| i32::try_from(f.secret.n_chars()).unwrap_or(i32::MAX))])),
+            ("n_chars".into(), Column::int([found.map(|f| i32::try_from(f.secret.n_chars()).unwrap_or(i32::MAX))])),
             ("fingerprint".into(), Column::text([print.as_deref()])),
         ],
     };

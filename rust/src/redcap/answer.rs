@@ -12,6 +12,11 @@ pub(crate) trait Sink: Send {
 
     /// Takes the next chunk.
     fn take(&mut self, chunk: &[u8]) -> Result<()>;
+
+    /// The answer is complete, as far as the connection can tell.
+    fn end(&mut self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// Collects a body in memory, up to a bound.

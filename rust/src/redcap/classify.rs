@@ -37,6 +37,7 @@ pub(crate) fn is_data(status: u16, head: &[u8], expect: Expect) -> bool {
     match expect {
         Expect::Version => is_version(head.trim_ascii_end()),
         Expect::Json => matches!(head.first(), Some(b'[' | b'{')) && !begins_redcap_error(head),
+        Expect::Csv => !begins_html(head) && !begins_redcap_error(head),
     }
 }
 
@@ -140,8 +141,7 @@ pub(crate) fn classify(head: Head<'_>, body: &[u8], scrubber: &Scrubber<'_>) -> 
     let status = head.status;
     let error = match status {
         300..=399 => redirect(head, scrubber),
-        _ if memory(body) => Error::new(Kind::Server, "the REDCap server ran out of memory over this request")
-            .hint("ask for less at once: fewer fields, fewer records, or in batches"),
+        _ if memory(&body[..body.len().min(4096)]) => out_of_memory(),
         _ => match redcap_error(body) {
             Some(text) if withheld(&text) => in_trouble(),
             Some(text) => redcap(status, &text, scrubber),
@@ -151,9 +151,23 @@ pub(crate) fn classify(head: Head<'_>, body: &[u8], scrubber: &Scrubber<'_>) -> 
     error.field("status", status)
 }
 
-fn memory(body: &[u8]) -> bool {
-    let body = String::from_utf8_lossy(&body[..body.len().min(4096)]);
+/// Whether a text has the words in which PHP or REDCap says that its memory is used up.
+pub(crate) fn memory(body: &[u8]) -> bool {
+    let body = String::from_utf8_lossy(body);
     body.contains("REDCap ran out of server memory") || body.contains("Allowed memory size of")
+}
+
+/// The error for a server whose memory is used up. It is the request's size that did it: the same request fails
+/// again, a smaller one may pass. Its field `cause` is `memory`.
+pub(crate) fn out_of_memory() -> Error {
+    Error::new(Kind::Server, "the REDCap server ran out of memory over this request")
+        .hint("ask for less at once: fewer fields, fewer records, or in batches")
+        .field("cause", "memory")
+}
+
+/// Whether an error is that of [`out_of_memory`].
+pub(crate) fn is_out_of_memory(error: &Error) -> bool {
+    error.fields.iter().any(|(name, value)| name == "cause" && value.as_text() == Some("memory"))
 }
 
 /// Texts that begin like REDCap's errors and are not shown: what a server says of its database has been seen to name
@@ -362,5 +376,19 @@ mod tests {
         assert!(is_data(200, b" [{\"a\":1}]", Expect::Json));
         assert!(!is_data(200, b"{ \"error\": \"x\"}", Expect::Json));
         assert!(!is_data(200, b"", Expect::Json));
+        for data in ["", "\n", "record_id,a\n1,2\n", "\u{feff}record_id\n", "\"a b\",c\n"] {
+            assert!(is_data(200, data.as_bytes(), Expect::Csv), "{data}");
+        }
+        for other in ["<html>", "\n\n <!DOCTYPE", "ERROR: x", "{\"error\":\"x\"}", "<hash><error>x</error></hash>"] {
+            assert!(!is_data(200, other.as_bytes(), Expect::Csv), "{other}");
+        }
+        assert!(!is_data(400, b"record_id\n", Expect::Csv));
+    }
+
+    #[test]
+    fn a_server_without_memory_is_told_from_other_failures() {
+        let memory = error(500, None, "<b>Fatal error</b>: Allowed memory size of 512 bytes exhausted");
+        assert!(is_out_of_memory(&memory) && memory.kind == Kind::Server);
+        assert!(!is_out_of_memory(&error(500, None, "<html>")));
     }
 }

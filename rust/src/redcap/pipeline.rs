@@ -7,7 +7,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::answer::{Collected, Sink};
-use super::classify::{HEAD, Head, MOST_TEXT, classify, is_data};
+use super::classify::{HEAD, Head, MOST_TEXT, classify, is_data, is_out_of_memory};
 use super::request::Request;
 use super::{limiter, policy};
 use crate::audit::{AuditLog, Entry, Intent, Outcome, RedcapUser, Refused};
@@ -236,7 +236,9 @@ impl Operation {
             if request.writes && !by_redcap {
                 return Err(outcome_unknown(&error).field("status", answer.status).into());
             }
-            return Err(Failed { again: matches!(answer.status, 408 | 500 | 502..=504), error });
+            // What was too large for the server's memory will be so again.
+            let again = matches!(answer.status, 408 | 500 | 502..=504) && !is_out_of_memory(&error);
+            return Err(Failed { error, again });
         }
         let mut watch = scrubber.watch();
         deliver(&head, &mut watch, sink)?;
@@ -249,7 +251,7 @@ impl Operation {
         if !answer.header_values().any(|value| scrubber.watch().sees(value)) {
             doubt.settled();
         }
-        Ok(())
+        Ok(sink.end()?)
     }
 }
 
@@ -399,7 +401,7 @@ fn call_id(ctx: &Ctx) -> Result<String> {
 }
 
 /// Runs blocking work beside the I/O thread.
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work)
         .await
         .unwrap_or_else(|_| Err(Error::new(Kind::Internal, "internal error in blocking work")))

@@ -39,15 +39,30 @@ pub(crate) async fn probe(ctx: &Ctx, project: &Project, mut operation: Operation
         Err(said) => (None, None, Some(format!("the token works but may not read project information ({said})"))),
     };
     if let Some(id) = &project_id {
-        let pinned = Registries::new(&ctx.dirs).pin(project, id)?;
-        let hinted = hinted_id.as_ref().unwrap_or(&pinned);
-        if pinned != *id || hinted != id {
-            let known = if pinned == *id { hinted } else { &pinned };
-            return Err(changed(project, known, id));
-        }
+        same_project(ctx, project, hinted_id.as_deref(), id)?;
     }
     let api_page = api_page(project, &version, project_id.as_deref());
     Ok(Probe { version, project_id, project_title, fingerprint, api_page, remark })
+}
+
+/// Checks project information against the id that is pinned and the one that the object has, and gives the
+/// project's missing-data codes as REDCap writes them: `code, label | code, label`.
+pub(crate) fn identify(ctx: &Ctx, project: &Project, hinted_id: Option<&str>, body: &[u8]) -> Result<String> {
+    let (id, _) = information(body, str::to_owned)?;
+    same_project(ctx, project, hinted_id, &id)?;
+    let codes = object(body)?.get("missing_data_codes").and_then(Json::as_str).map(str::to_owned);
+    Ok(codes.unwrap_or_default())
+}
+
+/// The first id that is seen is pinned; another one is an error.
+fn same_project(ctx: &Ctx, project: &Project, hinted_id: Option<&str>, id: &str) -> Result<()> {
+    let pinned = Registries::new(&ctx.dirs).pin(project, id)?;
+    let hinted = hinted_id.unwrap_or(&pinned);
+    if pinned != *id || hinted != id {
+        let known = if pinned == *id { hinted } else { &pinned };
+        return Err(changed(project, known, id));
+    }
+    Ok(())
 }
 
 fn strange(what: &str) -> Error {
@@ -61,12 +76,20 @@ fn version(body: &[u8]) -> Option<String> {
     is_version(body).then(|| String::from_utf8_lossy(body).into_owned())
 }
 
+/// Project information is one object, or a list of one.
+fn object(body: &[u8]) -> Result<Json> {
+    let strange = || strange("project information");
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    match serde_json::from_slice(body).map_err(|_| strange())? {
+        Json::Array(items) => items.into_iter().next().ok_or_else(strange),
+        json => Ok(json),
+    }
+}
+
 /// Id and title. They came as data, where a token may hide in escapes, and are shown: no part of it passes.
 pub(crate) fn information(body: &[u8], scrub: impl Fn(&str) -> String) -> Result<(String, Option<String>)> {
     let strange = || strange("project information");
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    let json: Json = serde_json::from_slice(body).map_err(|_| strange())?;
-    let json = json.as_array().and_then(|items| items.first()).unwrap_or(&json);
+    let json = object(body)?;
     let id = match json.get("project_id") {
         Some(Json::Number(id)) => id.to_string(),
         Some(Json::String(id)) => id.clone(),

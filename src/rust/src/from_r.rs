@@ -63,15 +63,15 @@ fn column(object: &Robj) -> Result<Column> {
         }
         Rtype::Logicals => {
             let flags = object.as_logical_slice().unwrap_or_default();
-            Ok(Column::Flag(flags.iter().map(|flag| (!flag.is_na()).then(|| flag.is_true())).collect()))
+            Ok(Column::flag(flags.iter().map(|flag| (!flag.is_na()).then(|| flag.is_true()))))
         }
         Rtype::Integers if !object.is_factor() => {
             let numbers = object.as_integer_slice().unwrap_or_default();
-            Ok(Column::Int(numbers.iter().map(|n| (!n.is_na()).then_some(*n)).collect()))
+            Ok(Column::int(numbers.iter().map(|n| (!n.is_na()).then_some(*n))))
         }
         Rtype::Doubles => {
             let numbers = object.as_real_slice().unwrap_or_default();
-            Ok(Column::Real(numbers.iter().map(|n| (!n.is_na()).then_some(*n)).collect()))
+            Ok(Column::real(numbers.iter().map(|n| (!n.is_na()).then_some(*n))))
         }
         other => Err(unknown(&format!("a column of type `{other:?}`"))),
     }

@@ -29,7 +29,7 @@ fn kc_start(op: Robj, args: Robj, session: Robj) -> Robj {
         let args = from_r::value(&args)?;
         let session = from_r::value(&session)?;
         let task = keycap::border::start(&op, args, &session)?;
-        Ok(to_r::ok(&[], &Value::Whole(handles::keep(task).into())))
+        Ok(to_r::ok(&[], Value::Whole(handles::keep(task).into())))
     })
 }
 
@@ -47,7 +47,7 @@ fn kc_poll(handle: Robj, wait_ms: Robj) -> Robj {
                 handles::put_back(handle, task);
                 to_r::pending(&events)
             }
-            Poll::Done(events, Ok(value)) => to_r::ok(&events, &value),
+            Poll::Done(events, Ok(value)) => to_r::ok(&events, value),
             Poll::Done(events, Err(error)) => to_r::error(&events, &error),
         })
     })
@@ -60,7 +60,7 @@ fn kc_cancel(handle: Robj) -> Robj {
         if let Ok(task) = handles::take(from_r::whole(&handle)?) {
             task.cancel();
         }
-        Ok(to_r::ok(&[], &Value::Nothing))
+        Ok(to_r::ok(&[], Value::Nothing))
     })
 }
 
@@ -72,7 +72,7 @@ fn kc_shutdown() -> Robj {
         for task in handles::take_all() {
             task.cancel();
         }
-        Ok(to_r::ok(&[], &Value::Flag(keycap::border::shutdown(SHUTDOWN))))
+        Ok(to_r::ok(&[], Value::Flag(keycap::border::shutdown(SHUTDOWN))))
     })
 }
 

@@ -14,9 +14,9 @@ fn kc_selftest(what: Robj, value: Robj) -> Robj {
         let what = from_r::text(&what)?;
         let value = from_r::value(&value)?;
         let task = match what.as_str() {
-            "echo" => return Ok(to_r::ok(&[], &value)),
+            "echo" => return Ok(to_r::ok(&[], value)),
             // R cannot make a text with a NUL, but a server can.
-            "nul" => return Ok(to_r::ok(&[], &Value::list([("a\0b", "c\0d".into())]))),
+            "nul" => return Ok(to_r::ok(&[], Value::list([("a\0b", "c\0d".into())]))),
             "panic" => std::panic::panic_any(format!("{value:?}")),
             // Operations, started like any other; each tells its value first.
             "done" => io::start(|events| {
@@ -34,7 +34,7 @@ fn kc_selftest(what: Robj, value: Robj) -> Robj {
             }),
             other => Err(Error::new(Kind::Argument, other).hint(other).field("message", other).field("value", value)),
         }?;
-        Ok(to_r::ok(&[], &Value::Whole(handles::keep(task).into())))
+        Ok(to_r::ok(&[], Value::Whole(handles::keep(task).into())))
     })
 }
 

@@ -6,8 +6,10 @@ use extendr_api::prelude::*;
 use keycap::ctx::Event;
 use keycap::{Column, Error, Table, Value};
 
+use crate::columns;
+
 /// The operation is done.
-pub(crate) fn ok(events: &[Event], value: &Value) -> Robj {
+pub(crate) fn ok(events: &[Event], value: Value) -> Robj {
     answer("ok", events, [("value", self::value(value))])
 }
 
@@ -18,7 +20,7 @@ pub(crate) fn pending(events: &[Event]) -> Robj {
 
 /// The operation failed, or could not be started.
 pub(crate) fn error(events: &[Event], error: &Error) -> Robj {
-    let fields = error.fields.iter().map(|(name, field)| (name.as_str(), value(field)));
+    let fields = error.fields.iter().map(|(name, field)| (name.as_str(), value(field.clone())));
     let error = named([
         ("kind", text(error.kind.as_str())),
         ("message", text(&printable(&error.message))),
@@ -28,18 +30,19 @@ pub(crate) fn error(events: &[Event], error: &Error) -> Robj {
     answer("error", events, [("error", error)])
 }
 
-/// A value as an R object. A list of nothing but unnamed texts is a character vector.
-pub(crate) fn value(value: &Value) -> Robj {
+/// A value as an R object. A list of nothing but unnamed texts is a character vector. The value is used up on the
+/// way, column by column: a large table is never there twice.
+pub(crate) fn value(value: Value) -> Robj {
     match value {
         Value::Nothing => ().into(),
-        Value::Text(text) => self::text(&without_nul(text)),
+        Value::Text(text) => self::text(&without_nul(&text)),
         // R's whole numbers have 32 bits, and the smallest is `NA`; a double is exact up to 2^53.
-        Value::Whole(number) => match i32::try_from(*number) {
+        Value::Whole(number) => match i32::try_from(number) {
             Ok(number) if number != i32::MIN => number.into(),
-            _ => (*number as f64).into(),
+            _ => (number as f64).into(),
         },
-        Value::Real(number) => (*number).into(),
-        Value::Flag(flag) => (*flag).into(),
+        Value::Real(number) => number.into(),
+        Value::Flag(flag) => flag.into(),
         Value::List(items) => list(items),
         Value::Table(table) => data_frame(table),
     }
@@ -63,53 +66,74 @@ fn printable(text: &str) -> String {
 }
 
 fn answer<const N: usize>(kind: &str, events: &[Event], rest: [(&str, Robj); N]) -> Robj {
-    let events = events.iter().map(|event| {
-        let (kind, shown) = match event {
-            Event::Note(shown) => ("note", shown),
-            Event::Once(shown) => ("once", shown),
-            Event::Warning(shown) => ("warning", shown),
-        };
-        named([("kind", text(kind)), ("text", text(&printable(shown)))])
+    let events = events.iter().map(|event| match event {
+        Event::Note(shown) => named([("kind", text("note")), ("text", text(&printable(shown)))]),
+        Event::Once(shown) => named([("kind", text("once")), ("text", text(&printable(shown)))]),
+        Event::Warning(shown) => named([("kind", text("warning")), ("text", text(&printable(shown)))]),
+        Event::Progress { bytes, rows } => {
+            named([("kind", text("progress")), ("bytes", (*bytes as f64).into()), ("rows", (*rows as f64).into())])
+        }
     });
     let events = List::from_values(events.collect::<Vec<_>>()).into();
     named([("kind", text(kind)), ("events", events)].into_iter().chain(rest).collect::<Vec<_>>())
 }
 
-fn list(items: &[(String, Value)]) -> Robj {
+fn list(items: Vec<(String, Value)>) -> Robj {
     let unnamed = items.iter().all(|(name, _)| name.is_empty());
     if unnamed {
         let texts: Option<Vec<_>> = items.iter().map(|(_, item)| item.as_text().map(without_nul)).collect();
         return match texts {
             Some(texts) if !texts.is_empty() => Strings::from_values(texts).into(),
-            _ => List::from_values(items.iter().map(|(_, item)| value(item)).collect::<Vec<_>>()).into(),
+            _ => List::from_values(items.into_iter().map(|(_, item)| value(item)).collect::<Vec<_>>()).into(),
         };
     }
-    named(items.iter().map(|(name, item)| (name.as_str(), value(item))).collect::<Vec<_>>())
+    let (names, items): (Vec<_>, Vec<_>) = items.into_iter().unzip();
+    named(names.iter().map(String::as_str).zip(items.into_iter().map(value)).collect::<Vec<_>>())
 }
 
 /// Built by hand as a list with `class` and `row.names`: calling `data.frame()` would let an R error jump out.
-fn data_frame(table: &Table) -> Robj {
-    let rows = table.columns.first().map_or(0, |(_, column)| match column {
-        Column::Int(cells) => cells.len(),
-        Column::Real(cells) => cells.len(),
-        Column::Flag(cells) => cells.len(),
-        Column::Text { ids, .. } => ids.len(),
-    });
-    let columns = table.columns.iter().map(|(name, column)| {
-        let column: Robj = match column {
-            Column::Int(cells) => Integers::from_values(cells.iter().copied().map(Rint::from)).into(),
-            Column::Real(cells) => Doubles::from_values(cells.iter().copied().map(Rfloat::from)).into(),
-            Column::Flag(cells) => Logicals::from_values(cells.iter().copied().map(Rbool::from)).into(),
-            Column::Text { ids, dictionary } => crate::columns::texts(ids, dictionary),
-        };
-        (name.as_str(), column)
-    });
-    let mut frame = named(columns.collect::<Vec<_>>());
+fn data_frame(table: Table) -> Robj {
+    let rows = table.columns.first().map_or(0, |(_, column)| column.len());
+    let (names, columns): (Vec<_>, Vec<_>) = table.columns.into_iter().unzip();
+    let mut frame = named(names.iter().map(String::as_str).zip(columns.into_iter().map(column)).collect::<Vec<_>>());
     // R's short form of row names: `c(NA, -n)`.
     let row_names = Integers::from_values([Rint::na(), Rint::from(-(rows as i32))]);
     attribute(&mut frame, "class", "data.frame".into());
     attribute(&mut frame, "row.names", row_names.into());
     frame
+}
+
+/// A column, with the class that R has for it.
+fn column(column: Column) -> Robj {
+    match column {
+        Column::Int(cells) => columns::ints(&cells),
+        Column::Real(cells) => columns::reals(&cells),
+        Column::Flag(cells) => columns::flags(&cells),
+        Column::Text { ids, dictionary } => columns::texts(&ids, &dictionary),
+        Column::Date(days) => {
+            let mut column = columns::reals(&days);
+            attribute(&mut column, "class", "Date".into());
+            column
+        }
+        // What the clock showed, as if it were UTC. Only R knows the zones: it moves the column where the attribute
+        // names another one.
+        Column::DateTime { seconds, zone } => {
+            let mut column = columns::reals(&seconds);
+            attribute(&mut column, "class", Strings::from_values(["POSIXct", "POSIXt"]).into());
+            attribute(&mut column, "tzone", text("UTC"));
+            if zone != "UTC" {
+                attribute(&mut column, "keycap_tz", text(&without_nul(&zone)));
+            }
+            column
+        }
+        Column::Factor { codes, levels } => {
+            let mut column = columns::ints(&codes);
+            let all: Vec<u32> = (0..levels.len() as u32).collect();
+            attribute(&mut column, "levels", columns::texts(&all, &levels));
+            attribute(&mut column, "class", "factor".into());
+            column
+        }
+    }
 }
 
 fn named<'a>(items: impl IntoIterator<Item = (&'a str, Robj)>) -> Robj {

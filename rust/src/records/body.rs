@@ -1,0 +1,154 @@
+//! One body after the other: each has the same header, and each of its lines as many cells.
+
+use super::csv::Rows;
+use super::repair;
+use crate::error::{Error, Kind, Result};
+
+/// Who takes the cells of the rows.
+pub(super) trait Cells {
+    /// The header of the first body that has one.
+    fn header(&mut self, names: &[String]) -> Result<()>;
+
+    /// A cell of the row that is being read. Where a line has too many cells, `column` is beyond the header.
+    fn cell(&mut self, column: usize, cell: &[u8]);
+
+    /// The end of the row.
+    fn end(&mut self);
+}
+
+/// Headers, rows, and the number of cells in each.
+pub(super) struct Body<C> {
+    pub(super) cells: C,
+    /// The header of all bodies; empty as long as none has come.
+    names: Vec<String>,
+    /// The header that is being read.
+    header: Option<Vec<String>>,
+    rows: u64,
+    /// Rows before this body.
+    before: u64,
+    /// Whether a body before this one had the header.
+    settled: bool,
+    /// Where, in the chunk, the header ended.
+    pub(super) header_end: Option<usize>,
+}
+
+impl<C: Cells> Body<C> {
+    pub(super) fn new(cells: C) -> Self {
+        Self {
+            cells,
+            names: Vec::new(),
+            header: Some(Vec::new()),
+            rows: 0,
+            before: 0,
+            settled: false,
+            header_end: None,
+        }
+    }
+
+    pub(super) fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// What has come stays; a new body begins.
+    pub(super) fn settle(&mut self) {
+        self.before = self.rows;
+        self.settled = !self.names.is_empty();
+        self.header = Some(Vec::new());
+    }
+
+    /// This body begins anew; the number of rows that stay.
+    pub(super) fn redo(&mut self) -> u64 {
+        self.rows = self.before;
+        if !self.settled {
+            self.names.clear();
+        }
+        self.header = Some(Vec::new());
+        self.rows
+    }
+
+    /// Whether a header has come with this body.
+    pub(super) fn has_header(&self) -> bool {
+        self.header.is_none()
+    }
+
+    /// The error for a body that ends in the middle of a line.
+    pub(super) fn cut_short(&self) -> Error {
+        let place = if self.header.is_some() {
+            "its header".to_owned()
+        } else {
+            format!("the middle of row {}", self.rows - self.before + 1)
+        };
+        Error::new(Kind::Connection, format!("the answer is cut short: it ends in {place}"))
+            .hint("try again; if it stays so, the server or something in front of it gives up on large answers")
+            .hint("export in batches: `batch_size = 100`")
+            .field("rows", self.rows - self.before)
+    }
+
+    fn wrong_number(&self, cells: usize) -> Error {
+        let wanted = self.names.len();
+        Error::new(
+            Kind::NotRedcap,
+            format!(
+                "row {} of the answer has {cells} cells where the header has {wanted}",
+                self.rows - self.before + 1
+            ),
+        )
+        .hint("the answer was cut short or changed on its way; nothing of it is used")
+        .hint("try again, or in batches: `batch_size = 100`")
+    }
+
+    #[cold]
+    fn end_header(&mut self, after: usize) -> Result<()> {
+        let names = self.header.take().unwrap_or_default();
+        self.header_end = Some(after);
+        if self.names.is_empty() {
+            self.cells.header(&names)?;
+            self.names = names;
+        } else if self.names != names {
+            return Err(Error::new(Kind::Redcap, "the project's columns changed between two batches")
+                .hint("somebody changed the project's design or the token's rights just now; export again"));
+        }
+        Ok(())
+    }
+}
+
+impl<C: Cells> Rows for Body<C> {
+    #[inline]
+    fn cell(&mut self, column: usize, cell: &[u8]) {
+        match &mut self.header {
+            None => self.cells.cell(column, cell),
+            Some(names) => names.push(repair::shown(cell)),
+        }
+    }
+
+    #[inline]
+    fn end(&mut self, cells: usize, after: usize) -> Result<()> {
+        if self.header.is_some() {
+            return self.end_header(after);
+        }
+        if cells != self.names.len() {
+            return Err(self.wrong_number(cells));
+        }
+        self.cells.end();
+        self.rows += 1;
+        Ok(())
+    }
+
+    /// A row of a table of one column; else it holds nothing, and REDCap's answer without rows is such a line.
+    fn blank(&mut self, after: usize) -> Result<()> {
+        if self.header.is_none() && self.names.len() == 1 {
+            self.cells.cell(0, b"");
+            return self.end(1, after);
+        }
+        Ok(())
+    }
+
+    fn place(&self, column: usize) -> String {
+        let name = self.names.get(column).map_or_else(|| format!("column {}", column + 1), |name| format!("`{name}`"));
+        if self.header.is_some() {
+            format!("header, {name}")
+        } else {
+            format!("row {}, {name}", self.rows - self.before + 1)
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Asking for records, whole or in batches.
+
+use std::path::PathBuf;
+
+use super::body::Body;
+use super::choice::Choices;
+use super::dictionary::Dictionary;
+use super::file::{Partial, ToFile};
+use super::ids::Ids;
+use super::intake::{Intake, Target};
+use super::table::{Finished, Style, TableBuilder};
+use crate::ctx::{Ctx, Events};
+use crate::error::{Error, Kind, Result};
+use crate::project::Project;
+use crate::redcap::{Expect, Operation, Request, blocking, identify, is_out_of_memory};
+use crate::value::{Table, Value};
+
+/// The most that a dictionary or project information takes up.
+const MOST: usize = 64 * 1024 * 1024;
+
+/// The first size of batches where nobody named one.
+const BATCH: usize = 500;
+
+/// What is to be exported, and how.
+#[derive(Clone, Debug)]
+pub(crate) struct Wish {
+    /// Fields; none and no forms: all. The record's id comes along in any case.
+    pub(crate) fields: Vec<String>,
+    /// Forms.
+    pub(crate) forms: Vec<String>,
+    /// Events; none: all.
+    pub(crate) events: Vec<String>,
+    /// Ids of records; none: all.
+    pub(crate) records: Vec<String>,
+    /// REDCap's filter logic.
+    pub(crate) filter_logic: Option<String>,
+    /// What stands for a choice. In a file, `Label` brings REDCap's labels and anything else the codes.
+    pub(crate) choices: Choices,
+    /// Whether columns have the types that the dictionary says; else all are texts.
+    pub(crate) types: bool,
+    /// The zone that the server's clock shows.
+    pub(crate) zone: String,
+    /// Records in one call; `None`: all in one, and batches where that fails for its size.
+    pub(crate) batch_size: Option<usize>,
+    /// The file to write to instead of making a table.
+    pub(crate) to: Option<PathBuf>,
+}
+
+/// What came of an export.
+#[derive(Debug)]
+pub(crate) struct Export {
+    /// The records; `None` where they went to a file.
+    pub(crate) table: Option<Table>,
+    /// What did not fit the type of its column: record, field, value.
+    pub(crate) problems: Table,
+    /// Cells that were not UTF-8 and were read as Latin-1.
+    pub(crate) repaired: u64,
+    /// Rows.
+    pub(crate) rows: u64,
+    /// Bytes of data, as REDCap sent them.
+    pub(crate) bytes: u64,
+}
+
+/// Exports records.
+///
+/// # Errors
+/// Those of a call; `not_redcap`: the data is no CSV; `connection`: it is cut short; `file`: it cannot be written.
+/// On any of them nothing is left behind.
+pub(crate) async fn export(ctx: &Ctx, project: &Project, operation: Operation, wish: Wish) -> Result<Export> {
+    let mut job = Job { ctx, operation, wish };
+    let done = job.run(project).await;
+    let finished = job.operation.finish().await;
+    let done = done?;
+    finished?;
+    Ok(done)
+}
+
+struct Job<'a> {
+    ctx: &'a Ctx,
+    operation: Operation,
+    wish: Wish,
+}
+
+impl Job<'_> {
+    async fn run(&mut self, project: &Project) -> Result<Export> {
+        let information = self.operation.collect(&Request::read("project", Expect::Json), MOST).await?;
+        let entry = self.operation.project();
+        let missing_codes = identify(self.ctx, entry, project.project_id.as_deref(), &information)?;
+        let metadata = self.operation.collect(&Request::read("metadata", Expect::Json), MOST).await?;
+        let dictionary = Dictionary::read(&metadata, &missing_codes)?;
+        drop((information, metadata));
+        match self.wish.to.clone() {
+            None => {
+                let style = Style { choices: self.wish.choices, types: self.wish.types, zone: self.wish.zone.clone() };
+                let table = Body::new(TableBuilder::new(&dictionary, style));
+                let intake = self.fetch(&dictionary, table).await?;
+                let (bytes, rows) = (intake.bytes(), intake.target.rows());
+                let Finished { table, problems, repaired } = intake.target.cells.finish();
+                Ok(Export { table: Some(table), problems, repaired, rows, bytes })
+            }
+            Some(path) => {
+                let file = ToFile::new(&dictionary, Partial::new(&path)?);
+                let intake = self.fetch(&dictionary, file).await?;
+                let (bytes, rows) = (intake.bytes(), intake.target.rows());
+                let partial = intake.target.into_partial();
+                blocking(move || partial.commit()).await?;
+                let problems = super::problems::Problems::new().finish(None, &[]);
+                Ok(Export { table: None, problems, repaired: 0, rows, bytes })
+            }
+        }
+    }
+
+    /// Everything that is wished, in one call or in batches.
+    async fn fetch<T: Target>(&mut self, dictionary: &Dictionary, target: T) -> Result<Intake<T>> {
+        let mut intake = Intake::new(self.ctx, target);
+        let size = if let Some(size) = self.wish.batch_size {
+            size.max(1)
+        } else {
+            let wanted = self.wish.records.clone();
+            let Err(error) = self.part(dictionary, &wanted, &mut intake).await else { return Ok(intake) };
+            if !too_large(&error, wanted.len()) {
+                return Err(error);
+            }
+            self.say_smaller(&error, BATCH);
+            BATCH
+        };
+        self.batches(dictionary, size, &mut intake).await?;
+        Ok(intake)
+    }
+
+    /// The records in batches; where one is too large, in smaller ones.
+    async fn batches<T: Target>(
+        &mut self,
+        dictionary: &Dictionary,
+        mut size: usize,
+        intake: &mut Intake<T>,
+    ) -> Result<()> {
+        let ids = self.ids(dictionary).await?;
+        let mut done = 0;
+        while done < ids.len() {
+            let part = &ids[done..(done + size).min(ids.len())];
+            match self.part(dictionary, part, intake).await {
+                Ok(()) => done += part.len(),
+                Err(error) if part.len() > 1 && too_large(&error, part.len()) => {
+                    size = part.len() / 2;
+                    self.say_smaller(&error, size);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// One call for some records, or (none named) for all. What came before stays if it fails.
+    async fn part<T: Target>(
+        &mut self,
+        dictionary: &Dictionary,
+        records: &[String],
+        intake: &mut Intake<T>,
+    ) -> Result<()> {
+        intake.keep();
+        let request = self.request(dictionary, records);
+        let answered = self.operation.call(&request, intake).await;
+        if answered.is_err() {
+            intake.back()?;
+        }
+        answered
+    }
+
+    fn request(&self, dictionary: &Dictionary, records: &[String]) -> Request {
+        let wish = &self.wish;
+        let mut fields = wish.fields.clone();
+        let all = fields.is_empty() && wish.forms.is_empty();
+        if !all && !fields.contains(&dictionary.record_id) {
+            fields.insert(0, dictionary.record_id.clone());
+        }
+        let labels = wish.to.is_some() && wish.choices == Choices::Label;
+        Request::read("record", Expect::Csv)
+            .with("type", "flat")
+            .with("rawOrLabel", if labels { "label" } else { "raw" })
+            .with("fields", fields)
+            .with("forms", wish.forms.as_slice())
+            .with("events", wish.events.as_slice())
+            .with("filterLogic", wish.filter_logic.clone())
+            .with("records", records)
+    }
+
+    /// The ids of the records that are wished, in the server's order. The list that the user gave is not sent: it
+    /// may be what was too long.
+    async fn ids(&mut self, dictionary: &Dictionary) -> Result<Vec<String>> {
+        let request = Request::read("record", Expect::Csv)
+            .with("type", "flat")
+            .with("rawOrLabel", "raw")
+            .with("fields", vec![dictionary.record_id.clone()])
+            .with("events", self.wish.events.as_slice())
+            .with("filterLogic", self.wish.filter_logic.clone());
+        // What people wait for are the records; of these ids nobody needs to hear.
+        let quiet = Ctx { log: Events::none(), ..self.ctx.clone() };
+        let mut intake = Intake::new(&quiet, Body::new(Ids::new(&dictionary.record_id)));
+        self.operation.call(&request, &mut intake).await?;
+        let mut ids = intake.target.cells.all;
+        if !self.wish.records.is_empty() {
+            let wanted: std::collections::HashSet<&String> = self.wish.records.iter().collect();
+            ids.retain(|id| wanted.contains(id));
+        }
+        Ok(ids)
+    }
+
+    fn say_smaller(&self, error: &Error, size: usize) {
+        self.ctx.log.note(format!("{}; going on in batches of {size} records", error.message));
+    }
+}
+
+/// Whether a smaller request may pass where this one, for `records` records by name, did not: the server ran out of
+/// memory, or something in front of it objected to the long list.
+fn too_large(error: &Error, records: usize) -> bool {
+    let status = error.fields.iter().find(|(name, _)| name == "status").map(|(_, value)| value);
+    let refused = matches!(status, Some(Value::Whole(403 | 413)));
+    is_out_of_memory(error) || (records > 1 && error.kind == Kind::NotRedcap && refused)
+}

@@ -1,0 +1,178 @@
+//! An export to a file: the bytes as they come, under another name until the last one is on disk.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use super::body::{Body, Cells};
+use super::csv::Reader;
+use super::dictionary::Dictionary;
+use super::intake::Target;
+use crate::error::{Error, Kind, Result};
+use crate::file::fault;
+
+/// A file that is being written beside the one that it will be. Dropped before it is whole, it is removed.
+pub(super) struct Partial {
+    path: PathBuf,
+    beside: PathBuf,
+    file: Option<File>,
+    kept: u64,
+    length: u64,
+}
+
+impl Partial {
+    /// Begins `<path>.partial`, for the user alone.
+    ///
+    /// # Errors
+    /// `file`: it cannot be made, or is there.
+    pub(super) fn new(path: &Path) -> Result<Self> {
+        if path.is_dir() {
+            return Err(Error::new(Kind::File, format!("`{}` is a folder", path.display()))
+                .hint("give the name of a file")
+                .field("path", path.display().to_string()));
+        }
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(".partial");
+        let beside = path.with_file_name(name);
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(&beside).map_err(|e| match e.kind() {
+            std::io::ErrorKind::AlreadyExists => {
+                Error::new(Kind::File, format!("`{}` is there already", beside.display()))
+                    .hint("another export to this file is under way, or one was killed: then remove that file")
+                    .field("path", beside.display().to_string())
+            }
+            _ => fault(&beside, "cannot be made", &e),
+        })?;
+        Ok(Self { path: path.to_owned(), beside, file: Some(file), kept: 0, length: 0 })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        let Some(file) = &mut self.file else { return Ok(()) };
+        file.write_all(bytes).map_err(|e| fault(&self.beside, "cannot be written", &e))?;
+        self.length += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn back(&mut self) -> Result<()> {
+        let Some(file) = &mut self.file else { return Ok(()) };
+        file.set_len(self.kept)
+            .and_then(|()| file.seek(SeekFrom::Start(self.kept)))
+            .map_err(|e| fault(&self.beside, "cannot be written", &e))?;
+        self.length = self.kept;
+        Ok(())
+    }
+
+    /// Makes the file durable and gives it its name. Blocks.
+    ///
+    /// # Errors
+    /// `file`; then nothing is left.
+    pub(super) fn commit(mut self) -> Result<()> {
+        let Some(file) = self.file.take() else { return Ok(()) };
+        let named = file.sync_all().and_then(|()| {
+            drop(file);
+            fs::rename(&self.beside, &self.path)
+        });
+        if let Err(e) = named {
+            let _ = fs::remove_file(&self.beside);
+            return Err(fault(&self.path, "cannot be written", &e));
+        }
+        #[cfg(unix)]
+        if let Some(parent) = self.path.parent() {
+            // The new name is durable only with its folder; a folder that cannot be opened has still been renamed in.
+            let _ = File::open(parent).and_then(|folder| folder.sync_all());
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        if let Some(file) = self.file.take() {
+            drop(file);
+            let _ = fs::remove_file(&self.beside);
+        }
+    }
+}
+
+/// Reads along to see whether the body is whole.
+struct Tally<'a>(&'a Dictionary);
+
+impl Cells for Tally<'_> {
+    fn header(&mut self, names: &[String]) -> Result<()> {
+        self.0.check_header(names)
+    }
+    fn cell(&mut self, _: usize, _: &[u8]) {}
+    fn end(&mut self) {}
+}
+
+/// Writes bodies one behind the other, with one header. Nothing is written before the header was seen to be one:
+/// what is no export may hold the server's secrets.
+pub(super) struct ToFile<'a> {
+    body: Body<Tally<'a>>,
+    partial: Partial,
+    /// The beginning of the first body, as long as its header has not ended.
+    held: Vec<u8>,
+    /// A header is written.
+    begun: bool,
+    kept_begun: bool,
+}
+
+impl<'a> ToFile<'a> {
+    pub(super) fn new(dictionary: &'a Dictionary, partial: Partial) -> Self {
+        let body = Body::new(Tally(dictionary));
+        Self { body, partial, held: Vec::new(), begun: false, kept_begun: false }
+    }
+
+    pub(super) fn into_partial(self) -> Partial {
+        self.partial
+    }
+}
+
+impl Target for ToFile<'_> {
+    fn take(&mut self, reader: &mut Reader, chunk: &[u8]) -> Result<()> {
+        reader.feed(chunk, &mut self.body)?;
+        let ended_here = self.body.header_end.take();
+        if !self.body.has_header() {
+            if !self.begun {
+                self.held.extend_from_slice(chunk);
+            }
+            return Ok(());
+        }
+        let rest = match ended_here {
+            Some(end) if self.begun => &chunk[end..],
+            Some(_) => {
+                self.begun = true;
+                let held = std::mem::take(&mut self.held);
+                self.partial.write(&held)?;
+                chunk
+            }
+            None => chunk,
+        };
+        self.partial.write(rest)
+    }
+
+    fn cut_short(&self) -> Error {
+        self.body.cut_short()
+    }
+
+    fn keep(&mut self) {
+        self.kept_begun = self.begun;
+        self.partial.kept = self.partial.length;
+        self.held.clear();
+        self.body.settle();
+    }
+
+    fn back(&mut self) -> Result<()> {
+        self.begun = self.kept_begun;
+        self.held.clear();
+        self.body.redo();
+        self.partial.back()
+    }
+
+    fn rows(&self) -> u64 {
+        self.body.rows()
+    }
+}

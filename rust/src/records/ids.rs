@@ -1,0 +1,73 @@
+//! The ids of a project's records, as texts and in the server's order.
+
+use std::collections::HashSet;
+
+use super::body::{Body, Cells};
+use super::csv::Reader;
+use super::intake::Target;
+use super::repair;
+use crate::error::{Error, Kind, Result};
+
+/// The ids that have come.
+pub(super) struct Ids<'a> {
+    /// The name of the column.
+    name: &'a str,
+    place: Option<usize>,
+    known: HashSet<String>,
+    pub(super) all: Vec<String>,
+}
+
+impl<'a> Ids<'a> {
+    pub(super) fn new(name: &'a str) -> Self {
+        Self { name, place: None, known: HashSet::new(), all: Vec::new() }
+    }
+}
+
+impl Cells for Ids<'_> {
+    fn header(&mut self, names: &[String]) -> Result<()> {
+        self.place = names.iter().position(|name| name == self.name);
+        if self.place.is_none() {
+            return Err(Error::new(Kind::NotRedcap, "the answer does not hold the records' ids that were asked for")
+                .hint("the server may be in trouble; try again later"));
+        }
+        Ok(())
+    }
+
+    fn cell(&mut self, column: usize, cell: &[u8]) {
+        if Some(column) != self.place || cell.is_empty() {
+            return;
+        }
+        let id = repair::shown(cell);
+        if self.known.insert(id.clone()) {
+            self.all.push(id);
+        }
+    }
+
+    fn end(&mut self) {}
+}
+
+impl Target for Body<Ids<'_>> {
+    fn take(&mut self, reader: &mut Reader, chunk: &[u8]) -> Result<()> {
+        reader.feed(chunk, self)
+    }
+
+    fn cut_short(&self) -> Error {
+        Body::cut_short(self)
+    }
+
+    fn keep(&mut self) {
+        self.settle();
+    }
+
+    /// One request brings all of them, so going back is beginning anew.
+    fn back(&mut self) -> Result<()> {
+        self.cells.known.clear();
+        self.cells.all.clear();
+        self.redo();
+        Ok(())
+    }
+
+    fn rows(&self) -> u64 {
+        Body::rows(self)
+    }
+}

@@ -1,0 +1,8 @@
+//! The room as a whole: CSV against a slow reader, cells of every type, exports from servers that behave and others.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod csv;
+mod exports;
+mod kit;
+mod sandbox;
+mod tables;
