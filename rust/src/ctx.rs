@@ -4,8 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use crate::audit::SharedLogs;
 use crate::net::Net;
 use crate::project::Settings;
+use crate::redcap::Limits;
 use crate::store::Environment;
 
 /// The world of one operation. Cheap to clone.
@@ -25,6 +27,16 @@ pub struct Ctx {
     pub log: Events,
     /// The process's HTTPS clients.
     pub net: Net,
+    /// What the calls of the process do together.
+    pub shared: Shared,
+}
+
+/// What the calls of one process do together: writing the audit log, and asking for permits. Clones share it. A forked
+/// child makes its own.
+#[derive(Clone, Default)]
+pub struct Shared {
+    pub(crate) audit: SharedLogs,
+    pub(crate) limits: Limits,
 }
 
 /// Folders and files. `session` stands for this session only: projects without a folder, and everything that

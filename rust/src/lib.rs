@@ -11,6 +11,7 @@ pub mod error;
 mod file;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+mod group;
 mod hex;
 pub mod net;
 #[cfg(test)]

@@ -58,7 +58,8 @@
 //! # Several processes, crashes
 //!
 //! Whoever appends holds the lock, reads the last line, and writes all lines of a batch with one write. The
-//! data are made durable after the lock is released, so that processes share the wait for the disk.
+//! data are made durable after the lock is released, so that processes share the wait for the disk. Within a process
+//! calls that run side by side share lock, write and wait: whoever comes first writes for all who wait.
 //!
 //! A tail without `\n` (a process was killed while it wrote, the machine lost power), or a last line that is
 //! no entry, is copied durably to a file of its own, then cut; a `recover` entry says so, and number and `prev`
@@ -72,6 +73,7 @@ mod file;
 mod line;
 mod lock;
 mod segment;
+mod shared;
 mod utc;
 mod verify;
 mod who;
@@ -81,6 +83,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 pub use entry::{Entry, Intent, Outcome, RedcapUser, Refused};
+pub(crate) use shared::{SharedLog, SharedLogs};
 pub use verify::{Fault, Verdict, verify};
 
 use crate::ctx::Clock;

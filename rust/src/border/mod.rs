@@ -5,18 +5,19 @@
 //! else happens on the I/O thread.
 
 mod arguments;
+mod many;
 mod projects;
 mod records;
 mod sandboxes;
 mod tokens;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::ctx::{Ctx, Events, SystemClock, SystemRandom};
+use crate::ctx::{Ctx, Events, Shared, SystemClock, SystemRandom};
 use crate::error::{Error, Kind, Result};
-use crate::net::Net;
 use crate::net::io::{self, Task};
+use crate::net::{Net, Own};
 use crate::project::Settings;
 use crate::store::Environment;
 use crate::threads;
@@ -39,7 +40,9 @@ pub fn start(op: &str, args: Value, session: &Value) -> Result<Task> {
         "delete_project" => projects::delete(&arguments, &session),
         "view_token" => tokens::view(&arguments, &session),
         "test_token" => tokens::test(&arguments, &session),
+        "test_tokens" => many::test(&arguments, &session),
         "export_records" => records::export(&arguments, &session),
+        "export_many" => many::export_all(&arguments, &session),
         "sandbox_start" => sandboxes::start(&arguments),
         "sandbox_command" => sandboxes::command(&arguments),
         "sandbox_stop" => sandboxes::stop(&arguments, &session),
@@ -65,6 +68,19 @@ fn net() -> Net {
     NET.get_or_init(Net::new).clone()
 }
 
+/// What the calls of this process do together. Touched on the host's thread alone, so that no lock of it can be held by
+/// another thread when the host forks; a forked child forgets the parent's, whose locks it may have inherited locked.
+fn shared() -> Shared {
+    static SHARED: Mutex<Option<Own<Shared>>> = Mutex::new(None);
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(shared) = shared.as_ref().and_then(Own::get) {
+        return shared.clone();
+    }
+    let new = Shared::default();
+    *shared = Some(Own::new(new.clone()));
+    new
+}
+
 /// Builds the world of an operation, on the host's thread. Events are bound when the task starts.
 fn ctx(session: &Session, env: Environment) -> Result<Ctx> {
     let dirs = session.dirs.clone();
@@ -77,6 +93,7 @@ fn ctx(session: &Session, env: Environment) -> Result<Ctx> {
         env,
         log: Events::none(),
         net: net(),
+        shared: shared(),
     })
 }
 

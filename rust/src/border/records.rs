@@ -9,6 +9,7 @@ use super::tokens::project;
 use crate::ctx::Ctx;
 use crate::error::Result;
 use crate::net::io::{self, Task};
+use crate::project::Settings;
 use crate::records::{self, Choices, Export, Wish};
 use crate::redcap::Operation;
 use crate::store::Environment;
@@ -26,25 +27,37 @@ pub(super) fn export(arguments: &Arguments, session: &Session) -> Result<Task> {
     let wish = wish(arguments)?;
     let sandbox = session.is_sandbox(&project.redcap_uri);
     let mut ctx = ctx(session, Environment::take(&project.token_name))?;
-    ctx.settings.net.timeout = ctx.settings.net.timeout.max(PATIENCE);
+    be_patient(&mut ctx.settings);
     let client = ctx.net.client(&ctx.settings.net)?;
     io::start(move |log| async move {
         let ctx = Ctx { log, ..ctx };
         let operation = Operation::new(&ctx, project.clone(), sandbox, client);
         let export = records::export(&ctx, &project, operation, wish).await?;
         say(&ctx, &export);
-        Ok(Value::list([
-            ("data", export.table.map_or(Value::Nothing, Value::Table)),
-            ("problems", Value::Table(export.problems)),
-            ("rows", export.rows.into()),
-            ("bytes", export.bytes.into()),
-            ("repaired", export.repaired.into()),
-        ]))
+        Ok(answer(export))
     })
 }
 
+/// An export may take longer than other calls, unless somebody said how long.
+pub(super) fn be_patient(settings: &mut Settings) {
+    if settings.found.iter().all(|(name, ..)| name != "timeout") {
+        settings.net.timeout = settings.net.timeout.max(PATIENCE);
+    }
+}
+
+/// An export as the host gets it.
+pub(super) fn answer(export: Export) -> Value {
+    Value::list([
+        ("data", export.table.map_or(Value::Nothing, Value::Table)),
+        ("problems", Value::Table(export.problems)),
+        ("rows", export.rows.into()),
+        ("bytes", export.bytes.into()),
+        ("repaired", export.repaired.into()),
+    ])
+}
+
 /// One warning each for what was repaired and for what does not fit.
-fn say(ctx: &Ctx, export: &Export) {
+pub(super) fn say(ctx: &Ctx, export: &Export) {
     let many = |n: u64, one: &str, more: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {more}") };
     if export.repaired > 0 {
         let cells = many(export.repaired, "cell was", "cells were");
@@ -59,7 +72,8 @@ fn say(ctx: &Ctx, export: &Export) {
     }
 }
 
-fn wish(arguments: &Arguments) -> Result<Wish> {
+/// What an export's arguments ask for.
+pub(super) fn wish(arguments: &Arguments) -> Result<Wish> {
     let choices = match arguments.optional_text("choices")?.as_deref() {
         None | Some("code") => Choices::Code,
         Some("label") => Choices::Label,

@@ -133,8 +133,8 @@ pub(super) fn test(arguments: &Arguments, session: &Session) -> Result<Task> {
     let client = ctx.net.client(&ctx.settings.net)?;
     io::start(move |log| async move {
         let ctx = Ctx { log, ..ctx };
-        let operation = Operation::new(&ctx, project.clone(), sandbox, client);
-        match probe(&ctx, &project, operation).await {
+        let mut operation = Operation::new(&ctx, project.clone(), sandbox, client);
+        match probe(&ctx, &project, &mut operation).await {
             Ok(found) => Ok(works(&project, found)),
             Err(error) if matches!(error.kind, Kind::TokenRefused | Kind::TokenMissing | Kind::TokenForm) => {
                 Ok(fails(&project, error))

@@ -30,6 +30,9 @@ const IDLE: Duration = Duration::from_secs(3);
 /// How many clients are kept warm. A session has one server and one set of settings, or few.
 const WARM: usize = 4;
 
+/// How many connections to one server are kept: as many as operations run side by side.
+const KEPT: usize = 25;
+
 /// Longer than any call.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
@@ -247,7 +250,7 @@ fn http(
         .connect_timeout(connect_timeout)
         .tcp_nodelay(true)
         .pool_idle_timeout(idle)
-        .pool_max_idle_per_host(if idle.is_zero() { 0 } else { 4 })
+        .pool_max_idle_per_host(if idle.is_zero() { 0 } else { KEPT })
         .build()
         .map_err(|_| Error::new(Kind::Internal, "the HTTPS client could not be made"))
 }

@@ -20,5 +20,6 @@ pub use client::Net;
 pub(crate) use client::{Answer, Client, WipedBody};
 pub(crate) use fault::Fault;
 pub use origin::{Origin, ServerUrl};
+pub(crate) use process::Own;
 pub use proxy::ProxyEnv;
 pub use settings::NetSettings;

@@ -16,18 +16,18 @@ pub(super) fn process() -> u32 {
 /// sockets, locks and threads in it are the parent's: there it is out of reach, and forgotten where it would be
 /// dropped.
 #[derive(Debug)]
-pub(super) struct Own<T> {
+pub(crate) struct Own<T> {
     process: u32,
     value: Option<T>,
 }
 
 impl<T> Own<T> {
-    pub(super) fn new(value: T) -> Self {
+    pub(crate) fn new(value: T) -> Self {
         Self { process: process(), value: Some(value) }
     }
 
     /// The value, in the process that made it.
-    pub(super) fn get(&self) -> Option<&T> {
+    pub(crate) fn get(&self) -> Option<&T> {
         self.value.as_ref().filter(|_| self.process == process())
     }
 

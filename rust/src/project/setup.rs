@@ -257,6 +257,7 @@ mod tests {
                 env: Environment::empty(),
                 log: Events::none(),
                 net: Net::new(),
+                shared: crate::ctx::Shared::default(),
             };
             Self { folder, ctx }
         }

@@ -5,17 +5,18 @@
 //! One small file a server, in the user's data folder or in a folder that a site's users share: the time of
 //! every permit of the last 60 seconds, 8 bytes each (milliseconds since 1970, big-endian), under a side lock.
 
+use std::collections::HashMap;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ring::digest;
 
-use super::pipeline::blocking;
-use crate::ctx::Ctx;
+use crate::ctx::{Clock, Ctx};
 use crate::error::{Error, Kind, Result};
 use crate::file::{self, SideLock, Source};
+use crate::group::{self, Group};
 use crate::hex::hex;
 use crate::net::ServerUrl;
 
@@ -23,6 +24,32 @@ const WINDOW: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A file of permits is no larger: it holds at most 600, of 8 bytes each.
 const CAP: u64 = 64 << 10;
+
+/// Where the calls of one process ask for permits: those who ask at the same time are served with one look into the
+/// server's file. Clones share it.
+#[derive(Clone, Default)]
+pub(crate) struct Limits(Arc<Mutex<HashMap<PathBuf, Desk>>>);
+
+/// Those who ask for permits for one server.
+type Desk = Arc<Group<usize, Result<Granted>>>;
+type Place = group::Place<usize, Result<Granted>>;
+
+impl Limits {
+    fn desk(&self, path: &Path) -> Desk {
+        let mut desks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(desks.entry(path.to_owned()).or_default())
+    }
+}
+
+/// What came of asking for permits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Granted {
+    permits: usize,
+    /// Where these are not all: how long to wait before asking for the rest.
+    wait: Duration,
+    /// Whether this is the one who says so, of all who wait.
+    tells: bool,
+}
 
 /// Waits until `n` requests may go to a server. Loopback is exempt: nobody bans it.
 ///
@@ -40,28 +67,15 @@ async fn reserve_at(ctx: &Ctx, origin: &str, n: u32) -> Result<()> {
         Some(folder) => (folder.clone(), true),
         None => (ctx.dirs.data.join("limits"), false),
     };
-    let permits = Permits { path: folder.join(file_name(origin)), shared, limit: ctx.settings.limit as usize };
-    let mut left = n as usize;
-    let mut told = false;
-    while left > 0 {
-        let ask = left.min(permits.limit);
-        let (permits, clock) = (permits.clone(), Arc::clone(&ctx.clock));
-        match blocking(move || permits.take(|| clock.now(), ask)).await? {
-            None => left -= ask,
-            Some(wait) => {
-                if !told {
-                    told = true;
-                    ctx.log.note(format!(
-                        "waiting about {} s: {} requests went to `{origin}` in the last minute, and REDCap bans an address at 600",
-                        wait.as_secs() + 1,
-                        ctx.settings.limit
-                    ));
-                }
-                tokio::time::sleep(wait).await;
-            }
-        }
-    }
-    Ok(())
+    let limit = ctx.settings.limit as usize;
+    let permits = Permits { path: folder.join(file_name(origin)), shared, limit, window: WINDOW };
+    let say = |wait: Duration| {
+        ctx.log.note(format!(
+            "waiting about {} s: {limit} requests went to `{origin}` in the last minute, and REDCap bans an address at 600",
+            wait.as_secs() + 1,
+        ));
+    };
+    permits.reserve(&ctx.shared.limits, &ctx.clock, n as usize, say).await
 }
 
 /// A name for the file of a server that is legal everywhere.
@@ -75,13 +89,63 @@ struct Permits {
     path: PathBuf,
     shared: bool,
     limit: usize,
+    window: Duration,
 }
 
 impl Permits {
-    /// Takes `n` permits at once (`n` is at most the limit), or says how long to wait before asking again.
+    /// Waits until `left` permits were granted. What must be waited for is said once.
+    async fn reserve(
+        &self,
+        limits: &Limits,
+        clock: &Arc<dyn Clock>,
+        mut left: usize,
+        say: impl Fn(Duration),
+    ) -> Result<()> {
+        let desk = limits.desk(&self.path);
+        let mut told = false;
+        while left > 0 {
+            let (permits, clock) = (self.clone(), Arc::clone(clock));
+            let granted = desk.join(left, move |places| permits.serve(clock.as_ref(), places)).await??;
+            left = left.saturating_sub(granted.permits);
+            if left > 0 {
+                if granted.tells && !told {
+                    told = true;
+                    say(granted.wait);
+                }
+                tokio::time::sleep(granted.wait).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Serves all who ask, in the order in which they came, with one look into the file. Blocks.
+    fn serve(&self, clock: &dyn Clock, places: Vec<Place>) {
+        let asked = places.iter().map(|place| place.job).sum();
+        let taken = self.take(|| clock.now(), asked);
+        let (mut free, wait) = match taken {
+            Ok(taken) => taken,
+            Err(error) => {
+                for place in places {
+                    place.answer(Err(error.clone()));
+                }
+                return;
+            }
+        };
+        let mut tells = true;
+        for place in places {
+            let permits = place.job.min(free);
+            free -= permits;
+            let waits = permits < place.job;
+            place.answer(Ok(Granted { permits, wait, tells: waits && tells }));
+            tells = tells && !waits;
+        }
+    }
+
+    /// Takes as many of `n` permits as there are, and says how long to wait before asking for the rest. Whoever wants
+    /// many does not wait until all of them are free: others, who want few, would always be quicker.
     ///
     /// The clock is read under the lock: whoever waited for it would count the others' later permits as its own.
-    fn take(&self, now: impl Fn() -> SystemTime, n: usize) -> Result<Option<Duration>> {
+    fn take(&self, now: impl Fn() -> SystemTime, n: usize) -> Result<(usize, Duration)> {
         self.take_from_file(now, n).map_err(|error| {
             let mut limit =
                 Error::new(Kind::Limit, format!("the limiter cannot count this request: {}", error.message))
@@ -91,13 +155,13 @@ impl Permits {
         })
     }
 
-    fn take_from_file(&self, now: impl Fn() -> SystemTime, n: usize) -> Result<Option<Duration>> {
+    fn take_from_file(&self, now: impl Fn() -> SystemTime, n: usize) -> Result<(usize, Duration)> {
         if let Some(folder) = self.path.parent() {
             if self.shared { shared_folder(folder)? } else { file::make_private_folder(folder)? }
         }
         let _lock = SideLock::take(&self.path.with_extension("lock"), self.shared, PATIENCE)?;
         let now = now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
-        let window = WINDOW.as_millis() as u64;
+        let window = self.window.as_millis() as u64;
         let mut times = read(&self.path)?;
         // A time ahead of now is a clock that was set back, or a file that others wrote: it counts as now.
         for time in &mut times {
@@ -106,13 +170,17 @@ impl Permits {
         times.retain(|time| now - *time < window);
         times.sort_unstable();
         let free = self.limit.saturating_sub(times.len());
-        if n <= free {
-            times.extend(std::iter::repeat_n(now, n));
+        let granted = n.min(free);
+        if granted > 0 {
+            times.extend(std::iter::repeat_n(now, granted));
             write(&self.path, &times, self.shared)?;
-            return Ok(None);
         }
-        let frees = times[n - free - 1] + window;
-        Ok(Some(Duration::from_millis((frees - now).max(1))))
+        // The next permit is free when all but `limit - 1` of these are older than the window.
+        let wait = match times.len().checked_sub(self.limit).and_then(|at| times.get(at)) {
+            Some(oldest) if granted < n => Duration::from_millis((oldest + window - now).max(1)),
+            _ => Duration::ZERO,
+        };
+        Ok((granted, wait))
     }
 }
 
@@ -149,7 +217,16 @@ mod tests {
     use proptest::prelude::*;
 
     fn permits(folder: &Path, limit: usize) -> Permits {
-        Permits { path: folder.join("x"), shared: false, limit }
+        Permits { path: folder.join("x"), shared: false, limit, window: WINDOW }
+    }
+
+    /// One permit, or how long to wait for it.
+    fn one(permits: &Permits, ms: u64) -> Option<Duration> {
+        match permits.take(|| at(ms), 1).unwrap() {
+            (1, Duration::ZERO) => None,
+            (0, wait) if !wait.is_zero() => Some(wait),
+            strange => panic!("{strange:?}"),
+        }
     }
 
     fn at(ms: u64) -> SystemTime {
@@ -161,20 +238,33 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let permits = permits(folder.path(), 500);
         for ms in 0..500 {
-            assert_eq!(permits.take(|| at(ms), 1).unwrap(), None);
+            assert_eq!(one(&permits, ms), None);
         }
-        assert_eq!(permits.take(|| at(500), 1).unwrap(), Some(Duration::from_millis(59_500)));
-        assert_eq!(permits.take(|| at(59_999), 1).unwrap(), Some(Duration::from_millis(1)));
-        assert_eq!(permits.take(|| at(60_000), 1).unwrap(), None);
-        assert_eq!(permits.take(|| at(60_000), 3).unwrap(), Some(Duration::from_millis(3)));
+        assert_eq!(one(&permits, 500), Some(Duration::from_millis(59_500)));
+        assert_eq!(one(&permits, 59_999), Some(Duration::from_millis(1)));
+        assert_eq!(one(&permits, 60_000), None);
+        assert_eq!(one(&permits, 60_000), Some(Duration::from_millis(1)));
+    }
+
+    #[test]
+    fn who_asks_for_many_gets_what_is_free_and_waits_for_the_next_one_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let permits = permits(folder.path(), 10);
+        assert_eq!(permits.take(|| at(0), 7).unwrap(), (7, Duration::ZERO));
+        assert_eq!(permits.take(|| at(5), 7).unwrap(), (3, Duration::from_millis(59_995)));
+        assert_eq!(permits.take(|| at(60_000), 4).unwrap(), (4, Duration::ZERO));
+        assert_eq!(permits.take(|| at(60_001), 9).unwrap(), (3, Duration::from_millis(4)));
+        // A limit that was lowered counts what is there.
+        let lower = Permits { limit: 4, ..permits };
+        assert_eq!(lower.take(|| at(60_002), 1).unwrap(), (0, Duration::from_millis(59_998)));
     }
 
     #[test]
     fn a_clock_that_was_set_back_does_not_lock_anybody_out_for_longer_than_a_minute() {
         let folder = tempfile::tempdir().unwrap();
         let permits = permits(folder.path(), 1);
-        assert_eq!(permits.take(|| at(10_000_000), 1).unwrap(), None);
-        assert_eq!(permits.take(|| at(0), 1).unwrap(), Some(WINDOW));
+        assert_eq!(one(&permits, 10_000_000), None);
+        assert_eq!(one(&permits, 0), Some(WINDOW));
     }
 
     #[test]
@@ -205,7 +295,7 @@ mod tests {
         assert!(error.hints.iter().any(|hint| hint.contains("mkdir -m 1777")), "{:?}", error.hints);
         assert!(!missing.exists());
         std::fs::create_dir(&missing).unwrap();
-        assert_eq!(permits.take(|| at(0), 1).unwrap(), None);
+        assert_eq!(one(&permits, 0), None);
     }
 
     #[cfg(unix)]
@@ -252,7 +342,7 @@ mod tests {
             let takers: Vec<_> = (0..8)
                 .map(|_| {
                     let permits = permits(folder.path(), 100);
-                    scope.spawn(move || (0..50).filter(|_| permits.take(|| at(0), 1).unwrap().is_none()).count())
+                    scope.spawn(move || (0..50).filter(|_| one(&permits, 0).is_none()).count())
                 })
                 .collect();
             takers.into_iter().map(|taker| taker.join().unwrap()).sum()
@@ -270,9 +360,9 @@ mod tests {
             let mut now = 0;
             for (step, n) in steps {
                 now += step;
-                if permits.take(|| at(now), n).unwrap().is_none() {
-                    granted.extend(std::iter::repeat_n(now, n));
-                }
+                let (taken, wait) = permits.take(|| at(now), n).unwrap();
+                granted.extend(std::iter::repeat_n(now, taken));
+                prop_assert_eq!(wait.is_zero(), taken == n);
             }
             for start in &granted {
                 let in_window = granted.iter().filter(|time| (*start..start + 60_000).contains(time)).count();

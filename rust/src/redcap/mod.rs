@@ -10,6 +10,7 @@ mod pipeline;
 mod policy;
 mod probe;
 mod request;
+mod side_by_side;
 #[cfg(test)]
 mod tests;
 
@@ -17,8 +18,10 @@ pub(crate) use answer::Sink;
 #[cfg(any(test, fuzzing))]
 pub(crate) use classify::{HEAD, Head, MOST_TEXT, classify, is_data};
 pub(crate) use classify::{is_out_of_memory, memory, out_of_memory};
+pub(crate) use limiter::Limits;
 pub(crate) use pipeline::{Operation, blank, blocking, by_token_name, malformed, wanted};
 #[cfg(any(test, fuzzing))]
 pub(crate) use probe::information;
 pub(crate) use probe::{Probe, identify, probe};
 pub(crate) use request::{Expect, Request};
+pub(crate) use side_by_side::side_by_side;

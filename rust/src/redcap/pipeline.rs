@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
 use super::answer::{Collected, Sink};
 use super::classify::{HEAD, Head, MOST_TEXT, classify, is_data, is_out_of_memory};
 use super::request::Request;
 use super::{limiter, policy};
-use crate::audit::{AuditLog, Entry, Intent, Outcome, RedcapUser, Refused};
+use crate::audit::{Entry, Intent, Outcome, RedcapUser, Refused, SharedLog};
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
 use crate::hex::hex;
@@ -34,11 +35,13 @@ pub(crate) struct Operation {
     project: Project,
     origin: Origin,
     sandbox: bool,
-    audit: AuditLog,
+    audit: SharedLog,
     client: Client,
     found: Option<Found>,
     /// Whether `project` is the registry's entry, or allowed by the site's list.
     bound: bool,
+    /// Held while the token is looked up, where operations run side by side and a person may be asked.
+    turn: Option<Arc<Mutex<()>>>,
     /// Allowed by the site's list alone: what the object says beyond token name and address counts for nothing.
     nameless: bool,
 }
@@ -46,9 +49,27 @@ pub(crate) struct Operation {
 impl Operation {
     /// Prepares an operation; nothing is looked up yet. `client` was made on the host's thread.
     pub(crate) fn new(ctx: &Ctx, project: Project, sandbox: bool, client: Client) -> Self {
-        let audit = AuditLog::new(&audit_folder(ctx, sandbox), Arc::clone(&ctx.clock));
+        let audit = ctx.shared.audit.at(&audit_folder(ctx, sandbox), &ctx.clock);
         let origin = project.redcap_uri.origin().clone();
-        Self { ctx: ctx.clone(), project, origin, sandbox, audit, client, found: None, bound: false, nameless: false }
+        Self {
+            ctx: ctx.clone(),
+            project,
+            origin,
+            sandbox,
+            audit,
+            client,
+            found: None,
+            bound: false,
+            turn: None,
+            nameless: false,
+        }
+    }
+
+    /// One look-up at a time, of all operations with this turn: a locked keyring asks for its password once, and not
+    /// once for each of them.
+    pub(crate) fn in_turn(mut self, turn: &Arc<Mutex<()>>) -> Self {
+        self.turn = Some(Arc::clone(turn));
+        self
     }
 
     /// THE PIPELINE. One request, tried again where that is harmless; each try is a call of its own. The body
@@ -88,9 +109,13 @@ impl Operation {
     }
 
     /// Makes the outcomes durable: the end of the operation.
-    pub(crate) async fn finish(self) -> Result<()> {
-        let audit = self.audit.clone();
-        blocking(move || audit.sync()).await
+    pub(crate) async fn finish(&self) -> Result<()> {
+        self.audit.sync().await
+    }
+
+    /// The store that the token came from, once it was looked up.
+    pub(crate) fn source(&self) -> Option<&'static str> {
+        self.found.as_ref().map(|found| found.source)
     }
 
     /// The token's fingerprint, once it was looked up.
@@ -140,8 +165,7 @@ impl Operation {
             fingerprint: None,
             reason: error.kind,
         };
-        let audit = self.audit.clone();
-        match blocking(move || audit.note(&[Entry::Refused(refused)])).await {
+        match self.audit.note(Entry::Refused(refused)).await {
             Ok(()) => Err(error),
             Err(unwritten) => Err(error.hint(format!("the audit log did not take the refusal: {}", unwritten.message))),
         }
@@ -151,6 +175,10 @@ impl Operation {
         if self.found.is_some() {
             return Ok(());
         }
+        let _turn = match &self.turn {
+            Some(turn) => Some(turn.lock().await),
+            None => None,
+        };
         let wanted = if self.nameless { by_token_name(&self.project) } else { wanted(&self.project, self.sandbox) };
         let found = store::look_up(&self.ctx, &wanted).await?;
         let found = found.ok_or_else(|| blank(&self.project))?;
@@ -172,8 +200,7 @@ impl Operation {
         open.outcome.duration = self.ctx.clock.elapsed().saturating_sub(started);
         open.outcome.class = answered.as_ref().map_or_else(|f| f.error.kind.as_str(), |()| "ok").to_owned();
         let outcome = open.close();
-        let audit = self.audit.clone();
-        let written = blocking(move || audit.finish(&[outcome])).await;
+        let written = self.audit.finish(outcome).await;
         answered?;
         Ok(written?)
     }
@@ -192,8 +219,7 @@ impl Operation {
             source: found.source.to_owned(),
             fingerprint: found.secret.fingerprint().to_string(),
         };
-        let audit = self.audit.clone();
-        blocking(move || audit.begin(&[intent])).await?;
+        self.audit.begin(intent).await?;
         let outcome = Outcome { call_id, class: Kind::Interrupted.as_str().to_owned(), ..Outcome::default() };
         Ok(OpenCall { audit: Some(self.audit.clone()), outcome })
     }
@@ -282,7 +308,7 @@ fn deliver(chunk: &[u8], watch: &mut BodyWatch<'_>, sink: &mut dyn Sink) -> Resu
 
 /// A call between its intent and its outcome. Dropped without an outcome (the user interrupted), it says so.
 struct OpenCall {
-    audit: Option<AuditLog>,
+    audit: Option<SharedLog>,
     outcome: Outcome,
 }
 
@@ -297,7 +323,8 @@ impl Drop for OpenCall {
     fn drop(&mut self) {
         if let Some(audit) = self.audit.take() {
             // Nobody is left to be told; the intent stands either way.
-            let _ = audit.finish(std::slice::from_ref(&self.outcome)).and_then(|()| audit.sync());
+            let log = audit.blocking();
+            let _ = log.finish(std::slice::from_ref(&self.outcome)).and_then(|()| log.sync());
         }
     }
 }

@@ -22,7 +22,15 @@ pub(crate) struct Probe {
 }
 
 /// Asks REDCap. The first success pins the project's id; another id later is an error.
-pub(crate) async fn probe(ctx: &Ctx, project: &Project, mut operation: Operation) -> Result<Probe> {
+pub(crate) async fn probe(ctx: &Ctx, project: &Project, operation: &mut Operation) -> Result<Probe> {
+    let asked = ask(ctx, project, operation).await;
+    let finished = operation.finish().await;
+    let found = asked?;
+    finished?;
+    Ok(found)
+}
+
+async fn ask(ctx: &Ctx, project: &Project, operation: &mut Operation) -> Result<Probe> {
     let body = operation.collect(&Request::read("version", Expect::Version), 4 * 1024).await?;
     let version = version(&body).ok_or_else(|| strange("its version"))?;
     let hinted_id = project.project_id.clone();
@@ -33,7 +41,6 @@ pub(crate) async fn probe(ctx: &Ctx, project: &Project, mut operation: Operation
         Err(error) => return Err(error),
     };
     let fingerprint = operation.fingerprint();
-    operation.finish().await?;
     let (project_id, project_title, remark) = match information {
         Ok((id, title)) => (Some(id), title, None),
         Err(said) => (None, None, Some(format!("the token works but may not read project information ({said})"))),

@@ -43,6 +43,7 @@ pub(super) fn ctx() -> Ctx {
         log: Events::none(),
         #[allow(clippy::default_constructed_unit_structs)]
         net: Net::default(),
+        shared: crate::ctx::Shared::default(),
     }
 }
 

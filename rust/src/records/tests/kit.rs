@@ -56,6 +56,7 @@ impl World {
             env: Environment::with(&TokenName::new("REDCapSync_T").unwrap(), token.as_bytes()),
             log: Events::new(move |event| sink.lock().unwrap().push(event)),
             net: Net::new(),
+            shared: crate::ctx::Shared::default(),
         };
         Self { folder, ctx, events }
     }

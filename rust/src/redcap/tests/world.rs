@@ -110,6 +110,7 @@ impl World {
             env: Environment::with(&TokenName::new("REDCapSync_T").unwrap(), value),
             log: Events::new(move |event| sink.lock().unwrap().push(event)),
             net: kit::net(),
+            shared: crate::ctx::Shared::default(),
         };
         Self { folder, ctx, events, token: token.to_owned() }
     }
@@ -140,7 +141,7 @@ impl World {
     }
 
     pub(super) async fn probe(&self, project: &Project) -> Result<Probe> {
-        probe(&self.ctx, project, self.operation(project)).await
+        probe(&self.ctx, project, &mut self.operation(project)).await
     }
 
     /// One request to a server, with its whole answer.
