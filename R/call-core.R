@@ -8,6 +8,7 @@ core_call <- function(op, args = list(), error_call = rlang::caller_env()) {
 # on a thread of its own, and between two looks at it an interrupt is let through.
 core_await <- function(started, error_call = rlang::caller_env()) {
   handle <- NULL
+  frame <- environment()
   on.exit(if (!is.null(handle)) kc_cancel(handle))
   # `started` is evaluated here, when whatever ends this function also cancels the operation.
   handle <- core_value(started, error_call)
@@ -17,7 +18,7 @@ core_await <- function(started, error_call = rlang::caller_env()) {
       # The core has given the handle up; showing an event below may leave this function.
       handle <- NULL
     }
-    lapply(answer$events, show_event)
+    lapply(answer$events, show_event, frame)
     if (is.null(handle)) {
       return(core_value(answer, error_call))
     }
@@ -38,9 +39,11 @@ core_abort <- function(error, error_call) {
   raise_error(error$kind, error$message, error$hints, error$fields, error_call)
 }
 
-# Shows what the core says on the way. The text is data here too.
-show_event <- function(event) {
-  if (event$kind == "warning") {
+# Shows what the core says on the way. The text is data here too. `frame` is the function that waits.
+show_event <- function(event, frame = rlang::caller_env()) {
+  if (event$kind == "progress") {
+    show_progress(event, frame)
+  } else if (event$kind == "warning") {
     rlang::warn(event$text, class = "keycap_warning", use_cli_format = FALSE)
   } else if (!isTRUE(getOption("keycap.quiet")) && !(event$kind == "once" && event$text %in% the$told)) {
     text <- event$text

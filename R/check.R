@@ -14,6 +14,30 @@ check_string <- function(x, argument, call, null = FALSE) {
   enc2utf8(as.vector(x))
 }
 
+# One or more texts, or `NULL`. No text at all would be taken for everything, which is seldom what is meant by it.
+check_texts <- function(x, argument, call) {
+  if (is.null(x)) {
+    return(NULL)
+  }
+  if (!is.character(x) || length(x) == 0L || anyNA(x)) {
+    abort_argument(sprintf("`%s` must be one or more texts, not %s", argument, describe(x)), argument, call)
+  }
+  enc2utf8(as.vector(x))
+}
+
+# Ids of records: one or more texts or whole numbers, or `NULL`.
+check_ids <- function(x, argument, call) {
+  if (is.null(x)) {
+    return(NULL)
+  }
+  ids <- (is.character(x) || is.numeric(x)) && length(x) > 0L && !anyNA(x)
+  if (!ids) {
+    message <- sprintf("`%s` must be one or more record ids, texts or whole numbers, not %s", argument, describe(x))
+    abort_argument(message, argument, call)
+  }
+  if (is.character(x)) enc2utf8(as.vector(x)) else as.vector(x)
+}
+
 check_flag <- function(x, argument, call) {
   if (!is.logical(x) || length(x) != 1L || is.na(x)) {
     abort_argument(sprintf("`%s` must be `TRUE` or `FALSE`, not %s", argument, describe(x)), argument, call)

@@ -82,14 +82,14 @@ export_many <- function(
   call <- quote(export_many())
   args <- list(
     projects = check_projects(projects, call),
-    fields = check_strings(fields, "fields", call),
-    forms = check_strings(forms, "forms", call),
-    events = check_strings(events, "events", call),
+    fields = check_texts(fields, "fields", call),
+    forms = check_texts(forms, "forms", call),
+    events = check_texts(events, "events", call),
     records = check_ids(records, "records", call),
     filter_logic = check_string(filter_logic, "filter_logic", call, null = TRUE),
-    choices = if (!missing(choices)) check_string(choices, "choices", call),
+    choices = check_string(if (missing(choices)) choices[1] else choices, "choices", call),
     types = check_flag(types, "types", call),
-    tz = check_string(tz, "tz", call),
+    tz = check_zone(tz, "tz", call),
     batch_size = if (!is.null(batch_size)) check_whole(batch_size, "batch_size", call),
     to = absolute_path(check_string(to, "to", call, null = TRUE))
   )
@@ -122,5 +122,38 @@ say_rows <- function(rows, good, summary) {
   }
   say_failure(summary)
   bad <- rows[!good, ]
-  say_lines(stats::setNames(sprintf("%s (%s)", bad$message, bad$reason), bad$short_name))
+  lines <- sprintf("%s (%s)", bad$message, bad$reason)
+  names(lines) <- bad$short_name
+  say_lines(lines)
 }
+
+# The projects as the core takes them: a short name is a text, a project a list of its fields.
+check_projects <- function(projects, call) {
+  if (is.data.frame(projects)) {
+    fields <- intersect(project_fields, names(projects))
+    if (!all(c("short_name", "redcap_uri", "token_name") %in% fields)) {
+      abort_projects(projects, call)
+    }
+    rows <- seq_len(nrow(projects))
+    projects <- lapply(rows, function(n) as_project(lapply(unclass(projects)[fields], function(column) not_na(column[[n]]))))
+  } else if (inherits(projects, "keycap_project")) {
+    projects <- list(projects)
+  } else if (is.character(projects) && !anyNA(projects)) {
+    projects <- as.list(as.vector(projects))
+  } else if (!is.list(projects)) {
+    abort_projects(projects, call)
+  }
+  unname(lapply(projects, function(project) {
+    if (is.character(project)) check_string(project, "projects", call) else check_project(project, call)
+  }))
+}
+
+abort_projects <- function(projects, call) {
+  message <- sprintf(
+    "`projects` must be a list of projects, short names, or the data frame of `get_projects()`, not %s",
+    describe(projects)
+  )
+  abort_argument(message, "projects", call)
+}
+
+not_na <- function(x) if (is.na(x)) NULL else x

@@ -20,8 +20,9 @@ use crate::value::Value;
 const PATIENCE: Duration = Duration::from_secs(60 * 60);
 
 /// `export_records`: `project`, `fields`, `forms`, `events`, `records`, `filter_logic`, `choices` (`code`, `label`
-/// or `factor`), `types`, `tz`, `batch_size`, `to`. Answers `data` (a table; nothing where `to` is given),
-/// `problems` (a table: record, field, value), `rows`, `bytes`, `repaired`.
+/// or `factor`), `types`, `tz`, `batch_size`, `to`; or a report: `project`, `report_id`, `choices`, `types`, `tz`,
+/// `to`. Answers `data` (a table; nothing where `to` is given), `problems` (a table: record, field, value),
+/// `record_id` (the field that holds it), `rows`, `bytes`, `repaired`.
 pub(super) fn export(arguments: &Arguments, session: &Session) -> Result<Task> {
     let project = project(arguments)?;
     let wish = wish(arguments)?;
@@ -50,25 +51,20 @@ pub(super) fn answer(export: Export) -> Value {
     Value::list([
         ("data", export.table.map_or(Value::Nothing, Value::Table)),
         ("problems", Value::Table(export.problems)),
+        ("record_id", export.record_id.into()),
         ("rows", export.rows.into()),
         ("bytes", export.bytes.into()),
         ("repaired", export.repaired.into()),
     ])
 }
 
-/// One warning each for what was repaired and for what does not fit.
+/// One warning for what was repaired. The one for what does not fit is the host's: it may find more, times of day that
+/// no clock in the zone has shown.
 pub(super) fn say(ctx: &Ctx, export: &Export) {
-    let many = |n: u64, one: &str, more: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {more}") };
-    if export.repaired > 0 {
-        let cells = many(export.repaired, "cell was", "cells were");
-        ctx.log.warning(format!("{cells} not UTF-8, as REDCap promises, and read as Latin-1"));
-    }
-    let problems = export.problems.columns.first().map_or(0, |(_, column)| column.len()) as u64;
-    if problems > 0 {
-        let values = many(problems, "value does", "values do");
-        ctx.log.warning(format!(
-            "{values} not fit the type of the column and stand there as NA; `conversion_problems()` shows each"
-        ));
+    match export.repaired {
+        0 => {}
+        1 => ctx.log.warning("1 cell was not UTF-8, as REDCap promises, and read as Latin-1"),
+        n => ctx.log.warning(format!("{n} cells were not UTF-8, as REDCap promises, and read as Latin-1")),
     }
 }
 
@@ -92,6 +88,7 @@ pub(super) fn wish(arguments: &Arguments) -> Result<Wish> {
         return Err(wrong("to", "is the full path of a file"));
     }
     Ok(Wish {
+        report: report(arguments)?,
         fields: arguments.texts("fields")?,
         forms: arguments.texts("forms")?,
         events: arguments.texts("events")?,
@@ -103,6 +100,19 @@ pub(super) fn wish(arguments: &Arguments) -> Result<Wish> {
         batch_size,
         to,
     })
+}
+
+/// The number of a report, as a number or as a text.
+fn report(arguments: &Arguments) -> Result<Option<String>> {
+    let id = match arguments.value("report_id") {
+        None => return Ok(None),
+        Some(Value::Text(text)) => text.clone(),
+        Some(_) => arguments.whole("report_id").map(|number| number.to_string()).unwrap_or_default(),
+    };
+    if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(wrong("report_id", "is the number of a report, as REDCap's list of reports shows it"));
+    }
+    Ok(Some(id))
 }
 
 /// Ids of records: texts, or whole numbers, which are written with all their digits.
@@ -140,6 +150,7 @@ mod tests {
         assert_eq!((wish.choices, wish.zone.as_str(), wish.to), (Choices::Code, "UTC", None));
         let wish = read(&[("types", false.into()), ("choices", "factor".into()), ("fields", "a".into())]).unwrap();
         assert_eq!((wish.types, wish.choices, wish.fields), (false, Choices::Factor, vec!["a".to_owned()]));
+        assert_eq!(wish.report, None);
     }
 
     #[test]
@@ -148,6 +159,13 @@ mod tests {
         let list = Value::List(numbers.into_iter().map(|number| (String::new(), number)).collect());
         assert_eq!(read(&[("records", list)]).unwrap().records, ["100000", "7", "123456789012", "007"]);
         assert_eq!(read(&[("records", Value::Real(1e5))]).unwrap().records, ["100000"]);
+    }
+
+    #[test]
+    fn a_report_is_known_by_its_number() {
+        for (given, number) in [("117".into(), "117"), (Value::Whole(117), "117"), (Value::Real(1e5), "100000")] {
+            assert_eq!(read(&[("report_id", given)]).unwrap().report.as_deref(), Some(number));
+        }
     }
 
     #[test]
@@ -162,6 +180,10 @@ mod tests {
             ("records", Value::List(vec![(String::new(), Value::Nothing)])),
             ("to", "relative.csv".into()),
             ("types", "yes".into()),
+            ("report_id", "12a".into()),
+            ("report_id", "".into()),
+            ("report_id", Value::Whole(-1)),
+            ("report_id", Value::Real(1.5)),
             ("fields", Value::Whole(1)),
         ] {
             let error = read(&[(name, value)]).unwrap_err();
@@ -218,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_one_warning_for_what_was_repaired_and_one_for_what_does_not_fit() {
+    fn there_is_one_warning_for_what_was_repaired() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| Value::from(folder.path().join(name).display().to_string());
         let session = ["config", "data", "session", "site"].map(|name| (name, at(name)));
@@ -227,14 +249,16 @@ mod tests {
         let sink = std::sync::Arc::clone(&heard);
         let log = crate::ctx::Events::new(move |event| sink.lock().unwrap().push(event));
         let ctx = Ctx { log, ..ctx(&session, Environment::empty()).unwrap() };
-        let problems =
-            |n: usize| crate::value::Table { columns: vec![("record".to_owned(), Column::text(vec![Some("x"); n]))] };
-        let export = |repaired, n| Export { table: None, problems: problems(n), repaired, rows: 9, bytes: 9 };
-        say(&ctx, &export(0, 0));
+        let (record_id, problems) = ("id".to_owned(), crate::value::Table::default());
+        let mut export = Export { record_id, table: None, problems, repaired: 0, rows: 9, bytes: 9 };
+        say(&ctx, &export);
         assert!(heard.lock().unwrap().is_empty());
-        say(&ctx, &export(1, 2));
+        for repaired in [1, 2] {
+            export.repaired = repaired;
+            say(&ctx, &export);
+        }
         let heard = heard.lock().unwrap();
         let [Event::Warning(first), Event::Warning(second)] = heard.as_slice() else { panic!("{heard:?}") };
-        assert!(first.starts_with("1 cell was not UTF-8") && second.starts_with("2 values do not fit"));
+        assert!(first.starts_with("1 cell was not UTF-8") && second.starts_with("2 cells were not UTF-8"));
     }
 }

@@ -1,6 +1,6 @@
 //! A column of choices: each cell is one of the declared codes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use foldhash::fast::RandomState;
 
@@ -15,7 +15,7 @@ pub(crate) enum Choices {
     Code,
     /// The label.
     Label,
-    /// A factor, its levels the labels in their order.
+    /// A factor, its levels the labels in their order; where choices share a label, with their codes.
     Factor,
 }
 
@@ -53,8 +53,7 @@ impl ChoiceBuilder {
                 (Shape::Text(texts), ids)
             }
             (Choices::Factor, _) => {
-                let (levels, codes) = distinct(choices.iter().map(|(_, label)| label), 1);
-                (Shape::Factor(levels), codes)
+                (Shape::Factor(levels(choices).iter().collect()), (1..).take(choices.len()).collect())
             }
         };
         // In a column of texts, the id that stands for "missing" is the one of all ones.
@@ -99,6 +98,26 @@ impl ChoiceBuilder {
             }
         }
     }
+}
+
+/// A level for each choice: its label, and with its code where that alone would not tell it from the others.
+fn levels(choices: &[Choice]) -> Vec<String> {
+    let mut uses: HashMap<&str, u32> = HashMap::new();
+    choices.iter().for_each(|(_, label)| *uses.entry(label).or_default() += 1);
+    let mut taken: HashSet<String> =
+        uses.iter().filter(|(_, n)| **n == 1).map(|(label, _)| (*label).to_owned()).collect();
+    let level = |(code, label): &Choice| {
+        if uses[label.as_str()] == 1 {
+            return label.clone();
+        }
+        // Codes differ, so the texts do, unless a label reads like one of them.
+        let mut level = format!("{label} ({code})");
+        while !taken.insert(level.clone()) {
+            level = format!("{level} ({code})");
+        }
+        level
+    };
+    choices.iter().map(level).collect()
 }
 
 /// The distinct texts in their order, and the place of each text among them, counted from `first`.
@@ -152,9 +171,20 @@ mod tests {
     }
 
     #[test]
-    fn a_factor_has_the_labels_in_their_declared_order_and_each_once() {
-        let (column, _) = built(&NUMBERS, Choices::Factor, &["10", "2", "-9", "7"]);
+    fn a_factor_has_the_labels_in_their_declared_order() {
+        let (column, _) = built(&NUMBERS[..4], Choices::Factor, &["150", "2", "-9", "7"]);
         let levels = ["two", "one", "minus", "many"].iter().collect();
-        assert_eq!(column, Column::Factor { codes: vec![2, 1, 3, Column::NO_INT, Column::NO_INT], levels });
+        assert_eq!(column, Column::Factor { codes: vec![4, 1, 3, Column::NO_INT, Column::NO_INT], levels });
+    }
+
+    #[test]
+    fn choices_that_share_a_label_are_told_apart_by_their_codes() {
+        let (column, _) = built(&NUMBERS, Choices::Factor, &["10", "1"]);
+        let levels = ["two", "one (1)", "minus", "many", "one (10)"].iter().collect();
+        assert_eq!(column, Column::Factor { codes: vec![5, 2, Column::NO_INT], levels });
+        // Also where a label reads like one that was made.
+        let (column, _) = built(&[("1", "x"), ("2", "x (1)"), ("3", "x")], Choices::Factor, &["1", "2", "3"]);
+        let levels = ["x (1) (1)", "x (1)", "x (3)"].iter().collect();
+        assert_eq!(column, Column::Factor { codes: vec![1, 2, 3, Column::NO_INT], levels });
     }
 }

@@ -24,6 +24,9 @@ const BATCH: usize = 500;
 /// What is to be exported, and how.
 #[derive(Clone, Debug)]
 pub(crate) struct Wish {
+    /// The number of a report to be exported instead. What it holds is said in REDCap: of the rest, only what
+    /// becomes of the values counts.
+    pub(crate) report: Option<String>,
     /// Fields; none and no forms: all. The record's id comes along in any case.
     pub(crate) fields: Vec<String>,
     /// Forms.
@@ -49,6 +52,8 @@ pub(crate) struct Wish {
 /// What came of an export.
 #[derive(Debug)]
 pub(crate) struct Export {
+    /// The field that holds the record's id. A report may leave it out.
+    pub(crate) record_id: String,
     /// The records; `None` where they went to a file.
     pub(crate) table: Option<Table>,
     /// What did not fit the type of its column: record, field, value.
@@ -96,7 +101,7 @@ impl Job<'_> {
                 let intake = self.fetch(&dictionary, table).await?;
                 let (bytes, rows) = (intake.bytes(), intake.target.rows());
                 let Finished { table, problems, repaired } = intake.target.cells.finish();
-                Ok(Export { table: Some(table), problems, repaired, rows, bytes })
+                Ok(Export { record_id: dictionary.record_id, table: Some(table), problems, repaired, rows, bytes })
             }
             Some(path) => {
                 let file = ToFile::new(&dictionary, Partial::new(&path)?);
@@ -105,7 +110,7 @@ impl Job<'_> {
                 let partial = intake.target.into_partial();
                 blocking(move || partial.commit()).await?;
                 let problems = super::problems::Problems::new().finish(None, &[]);
-                Ok(Export { table: None, problems, repaired: 0, rows, bytes })
+                Ok(Export { record_id: dictionary.record_id, table: None, problems, repaired: 0, rows, bytes })
             }
         }
     }
@@ -113,12 +118,13 @@ impl Job<'_> {
     /// Everything that is wished, in one call or in batches.
     async fn fetch<T: Target>(&mut self, dictionary: &Dictionary, target: T) -> Result<Intake<T>> {
         let mut intake = Intake::new(self.ctx, target);
-        let size = if let Some(size) = self.wish.batch_size {
+        let size = if let (Some(size), None) = (self.wish.batch_size, &self.wish.report) {
             size.max(1)
         } else {
             let wanted = self.wish.records.clone();
             let Err(error) = self.part(dictionary, &wanted, &mut intake).await else { return Ok(intake) };
-            if !too_large(&error, wanted.len()) {
+            // A report cannot be had in parts.
+            if self.wish.report.is_some() || !too_large(&error, wanted.len()) {
                 return Err(error);
             }
             self.say_smaller(&error, BATCH);
@@ -169,15 +175,21 @@ impl Job<'_> {
 
     fn request(&self, dictionary: &Dictionary, records: &[String]) -> Request {
         let wish = &self.wish;
+        let labels = wish.to.is_some() && wish.choices == Choices::Label;
+        let raw_or_label = if labels { "label" } else { "raw" };
+        if let Some(report) = &wish.report {
+            return Request::read("report", Expect::Csv)
+                .with("report_id", report.as_str())
+                .with("rawOrLabel", raw_or_label);
+        }
         let mut fields = wish.fields.clone();
         let all = fields.is_empty() && wish.forms.is_empty();
         if !all && !fields.contains(&dictionary.record_id) {
             fields.insert(0, dictionary.record_id.clone());
         }
-        let labels = wish.to.is_some() && wish.choices == Choices::Label;
         Request::read("record", Expect::Csv)
             .with("type", "flat")
-            .with("rawOrLabel", if labels { "label" } else { "raw" })
+            .with("rawOrLabel", raw_or_label)
             .with("fields", fields)
             .with("forms", wish.forms.as_slice())
             .with("events", wish.events.as_slice())

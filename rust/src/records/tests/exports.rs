@@ -81,6 +81,37 @@ async fn an_export_is_one_call_and_says_what_it_wants() {
 }
 
 #[tokio::test]
+async fn a_report_is_asked_for_by_its_number_and_may_lack_the_record_id() {
+    let server = Server::start(|_, _| data("age,note\n4,a\nUNK,b\n"));
+    let world = World::new();
+    let wish = Wish { report: Some("117".into()), ..wish() };
+    let export = world.export(&server.uri, wish).await.unwrap();
+    let table = export.table.unwrap();
+    assert_eq!(table.columns[0].1, Column::int([Some(4), None]));
+    assert_eq!(texts(&table, "note"), ["a", "b"]);
+    let problems: Vec<_> = export.problems.columns.iter().map(|(_, column)| column.text_at(0)).collect();
+    assert_eq!((export.record_id.as_str(), problems), ("id", vec![None, Some("age"), Some("UNK")]));
+    let asked = server.asked.lock().unwrap();
+    let fields = [("content", "report"), ("report_id", "117"), ("format", "csv"), ("rawOrLabel", "raw"), ("type", "")];
+    for (name, value) in fields {
+        assert_eq!(asked[0].get(name), value, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_report_that_is_too_large_is_an_error_since_it_cannot_be_had_in_parts() {
+    let server = Server::start(|_, _| html(200, MEMORY));
+    let world = World::new();
+    for batch_size in [None, Some(2)] {
+        let wish = Wish { report: Some("117".into()), batch_size, ..wish() };
+        let error = world.export(&server.uri, wish).await.unwrap_err();
+        assert!(error.message.contains("memory"), "{}", error.message);
+    }
+    assert!(server.asked.lock().unwrap().iter().all(|asked| asked.get("content") == "report"));
+    assert_eq!(world.notes(), [""; 0]);
+}
+
+#[tokio::test]
 async fn without_rows_there_is_a_table_without_columns() {
     let server = Server::start(|_, _| data("\n"));
     let export = World::new().export(&server.uri, wish()).await.unwrap();

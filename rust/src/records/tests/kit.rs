@@ -106,6 +106,7 @@ impl World {
 
 pub(super) fn wish() -> Wish {
     Wish {
+        report: None,
         fields: Vec::new(),
         forms: Vec::new(),
         events: Vec::new(),
