@@ -156,4 +156,4 @@ abort_projects <- function(projects, call) {
   abort_argument(message, "projects", call)
 }
 
-not_na <- function(x) if (is.na(x)) NULL else x
+not_na <- function(x) if (!is.atomic(x) || length(x) != 1L || !is.na(x)) x
