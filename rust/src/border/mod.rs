@@ -5,6 +5,7 @@
 //! else happens on the I/O thread.
 
 mod arguments;
+mod calls;
 mod projects;
 mod records;
 mod sandboxes;
@@ -40,6 +41,15 @@ pub fn start(op: &str, args: Value, session: &Value) -> Result<Task> {
         "view_token" => tokens::view(&arguments, &session),
         "test_token" => tokens::test(&arguments, &session),
         "export_records" => records::export(&arguments, &session),
+        "call" => calls::call(&arguments, &session),
+        "export_metadata" => calls::metadata(&arguments, &session),
+        "export_instruments" => calls::instruments(&arguments, &session),
+        "export_users" => calls::users(&arguments, &session),
+        "export_log" => calls::log(&arguments, &session),
+        "export_file" => calls::file(&arguments, &session),
+        "next_record_name" => calls::next_record(&arguments, &session),
+        "project_info" => calls::information(&arguments, &session),
+        "redcap_version" => calls::version(&arguments, &session),
         "sandbox_start" => sandboxes::start(&arguments),
         "sandbox_command" => sandboxes::command(&arguments),
         "sandbox_stop" => sandboxes::stop(&arguments, &session),
