@@ -19,7 +19,7 @@ fn a_secret_is_made_in_store_and_spent_in_redcap_and_store() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     visit(&src, &mut |path, text| {
         let text = text.split("#[cfg(test)]").next().unwrap_or_default();
-        for what in ["Secret::seal(", ".write_into(", "expose_secret()"] {
+        for what in ["Secret::seal(", ".write_into(", ".write_plain_into(", "expose_secret()"] {
             if text.contains(what) {
                 let name = path.strip_prefix(&src).unwrap().display().to_string();
                 sites.entry(what).or_default().push(name);
@@ -32,6 +32,7 @@ fn a_secret_is_made_in_store_and_spent_in_redcap_and_store() {
     let made = &sites["Secret::seal("];
     assert!(made.iter().all(|file| file.starts_with("store/")), "secrets are made in {made:?}");
     assert_eq!(sites[".write_into("], ["redcap/request.rs"]);
+    assert_eq!(sites[".write_plain_into("], ["redcap/request.rs"]);
     assert_eq!(sites["expose_secret()"], ["token/secret.rs"]);
 }
 

@@ -5,6 +5,7 @@
 //! else happens on the I/O thread.
 
 mod arguments;
+mod calls;
 mod many;
 mod projects;
 mod records;
@@ -43,6 +44,15 @@ pub fn start(op: &str, args: Value, session: &Value) -> Result<Task> {
         "test_tokens" => many::test(&arguments, &session),
         "export_records" => records::export(&arguments, &session),
         "export_many" => many::export_all(&arguments, &session),
+        "call" => calls::call(&arguments, &session),
+        "export_metadata" => calls::metadata(&arguments, &session),
+        "export_instruments" => calls::instruments(&arguments, &session),
+        "export_users" => calls::users(&arguments, &session),
+        "export_log" => calls::log(&arguments, &session),
+        "export_file" => calls::file(&arguments, &session),
+        "next_record_name" => calls::next_record(&arguments, &session),
+        "project_info" => calls::information(&arguments, &session),
+        "redcap_version" => calls::version(&arguments, &session),
         "sandbox_start" => sandboxes::start(&arguments),
         "sandbox_command" => sandboxes::command(&arguments),
         "sandbox_stop" => sandboxes::stop(&arguments, &session),

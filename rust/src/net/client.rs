@@ -124,7 +124,6 @@ impl Net {
     ///
     /// # Errors
     /// As [`Net::client`].
-    #[cfg_attr(not(test), expect(dead_code, reason = "imports go out on it"))]
     pub(crate) fn fresh_client(&self, settings: &NetSettings) -> Result<Client> {
         let warm = self.client(settings)?;
         let parts = warm.parts()?;
@@ -321,7 +320,6 @@ pub(crate) struct Answer {
     /// `Location`, where the server redirects to.
     pub(crate) location: Option<String>,
     /// `Content-Disposition`.
-    #[cfg_attr(not(test), expect(dead_code, reason = "exports of files take their name from it"))]
     pub(crate) content_disposition: Option<String>,
     response: reqwest::Response,
     place: Place,

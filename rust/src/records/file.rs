@@ -49,14 +49,14 @@ impl Partial {
         Ok(Self { path: path.to_owned(), beside, file: Some(file), kept: 0, length: 0 })
     }
 
-    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<()> {
         let Some(file) = &mut self.file else { return Ok(()) };
         file.write_all(bytes).map_err(|e| fault(&self.beside, "cannot be written", &e))?;
         self.length += bytes.len() as u64;
         Ok(())
     }
 
-    fn back(&mut self) -> Result<()> {
+    pub(super) fn back(&mut self) -> Result<()> {
         let Some(file) = &mut self.file else { return Ok(()) };
         file.set_len(self.kept)
             .and_then(|()| file.seek(SeekFrom::Start(self.kept)))
@@ -69,11 +69,32 @@ impl Partial {
     ///
     /// # Errors
     /// `file`; then nothing is left.
-    pub(super) fn commit(mut self) -> Result<()> {
-        let Some(file) = self.file.take() else { return Ok(()) };
+    pub(super) fn commit(self) -> Result<()> {
+        self.named(|beside, path| fs::rename(beside, path)).map(|_| ())
+    }
+
+    /// The same, where a file of that name must not be there. The path.
+    ///
+    /// # Errors
+    /// `file`; then nothing is left.
+    pub(super) fn commit_new(self) -> Result<PathBuf> {
+        self.named(|beside, path| {
+            // A new name for the same file fails where that name is taken; renaming would write over it.
+            match fs::hard_link(beside, path) {
+                Ok(()) => fs::remove_file(beside),
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Err(e),
+                // A file system without such names.
+                Err(_) if path.symlink_metadata().is_err() => fs::rename(beside, path),
+                Err(_) => Err(std::io::ErrorKind::AlreadyExists.into()),
+            }
+        })
+    }
+
+    fn named(mut self, name: impl FnOnce(&Path, &Path) -> std::io::Result<()>) -> Result<PathBuf> {
+        let Some(file) = self.file.take() else { return Ok(std::mem::take(&mut self.path)) };
         let named = file.sync_all().and_then(|()| {
             drop(file);
-            fs::rename(&self.beside, &self.path)
+            name(&self.beside, &self.path)
         });
         if let Err(e) = named {
             let _ = fs::remove_file(&self.beside);
@@ -84,7 +105,7 @@ impl Partial {
             // The new name is durable only with its folder; a folder that cannot be opened has still been renamed in.
             let _ = File::open(parent).and_then(|folder| folder.sync_all());
         }
-        Ok(())
+        Ok(std::mem::take(&mut self.path))
     }
 }
 

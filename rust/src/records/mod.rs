@@ -7,24 +7,32 @@
 //! - `table` puts cells into columns; `column` has a builder for each type, `choice` and `text` among them,
 //!   `convert` turns one cell into one number or date and changes no value, `problems` keeps what did not fit.
 //! - `file` writes to disk instead; `intake` takes the chunks of one download after the other for either.
+//!
+//! And the answers to any other call: `any` makes the call, `sheet` puts rows into columns of text, `download` keeps
+//! a body as one text or as a file.
 
+mod any;
 mod body;
 mod choice;
 mod column;
 mod convert;
 mod csv;
 mod dictionary;
+mod download;
 mod export;
 mod file;
 mod ids;
 mod intake;
 mod problems;
 mod repair;
+mod sheet;
 mod table;
 mod text;
 
 #[cfg(test)]
 mod tests;
 
+pub(crate) use any::{Got, answer};
 pub(crate) use choice::Choices;
 pub(crate) use export::{Export, Wish, export};
+pub(crate) use sheet::{Type, give_types};

@@ -10,6 +10,12 @@ pub(crate) trait Sink: Send {
     /// that brought data is not made again.
     fn restart(&mut self) -> bool;
 
+    /// The head of a good answer has come: the file's name that stands in it, scrubbed, and as unsafe as the server
+    /// wrote it.
+    fn begin(&mut self, _name: Option<&str>) -> Result<()> {
+        Ok(())
+    }
+
     /// Takes the next chunk.
     fn take(&mut self, chunk: &[u8]) -> Result<()>;
 

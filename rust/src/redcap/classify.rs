@@ -37,8 +37,24 @@ pub(crate) fn is_data(status: u16, head: &[u8], expect: Expect) -> bool {
     match expect {
         Expect::Version => is_version(head.trim_ascii_end()),
         Expect::Json => matches!(head.first(), Some(b'[' | b'{')) && !begins_redcap_error(head),
-        Expect::Csv => !begins_html(head) && !begins_redcap_error(head),
+        Expect::Csv | Expect::Bytes => !begins_html(head) && !begins_redcap_error(head),
+        Expect::Xml => head.starts_with(b"<?xml") && !begins_redcap_error(head),
+        Expect::Text => !begins_html(head) && !begins_redcap_error(head) && !complains(head),
     }
+}
+
+/// How many first bytes of a body [`is_data`] must see. A short text is seen whole: nothing else tells it from a
+/// complaint.
+pub(super) fn head_of(expect: Expect) -> usize {
+    if expect == Expect::Text { MOST_TEXT } else { HEAD }
+}
+
+/// Whether a text is a sentence of a server in trouble: its words, with blanks between them. Counts, links, and lists
+/// of names are none.
+fn complains(text: &[u8]) -> bool {
+    let list = text.starts_with(b"[") || text.starts_with(b"{") || text.starts_with(b"id\n");
+    let text = String::from_utf8_lossy(&text[..text.len().min(4096)]);
+    !list && text.contains(' ') && withheld(&text)
 }
 
 pub(super) fn is_version(text: &[u8]) -> bool {
@@ -172,7 +188,7 @@ pub(crate) fn is_out_of_memory(error: &Error) -> bool {
 
 /// Texts that begin like REDCap's errors and are not shown: what a server says of its database has been seen to name
 /// the database's user and password.
-fn withheld(text: &str) -> bool {
+pub(crate) fn withheld(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
     ["database", "password", "mysql", "sqlstate"].iter().any(|word| text.contains(word))
 }
@@ -383,6 +399,18 @@ mod tests {
             assert!(!is_data(200, other.as_bytes(), Expect::Csv), "{other}");
         }
         assert!(!is_data(400, b"record_id\n", Expect::Csv));
+        assert!(is_data(200, b"<?xml version=\"1.0\" ?>\n<ODM>", Expect::Xml));
+        for other in ["<html>", "", "a,b", "<?xml version=\"1.0\" encoding=\"UTF-8\" ?><hash><error>x</error></hash>"] {
+            assert!(!is_data(200, other.as_bytes(), Expect::Xml), "{other}");
+        }
+        for data in ["", "1", "{\"count\": 3}", "id\n\"the database\"\n", "https://database.example.org/surveys/?s=A"] {
+            assert!(is_data(200, data.as_bytes(), Expect::Text), "{data}");
+        }
+        for other in ["<html>", "ERROR: x", "{\"error\":\"x\"}", "Could not connect to the database as 'u' with 'p'"] {
+            assert!(!is_data(200, other.as_bytes(), Expect::Text), "{other}");
+        }
+        assert!(is_data(200, b"%PDF-1.4", Expect::Bytes) && is_data(200, b"\xff\0", Expect::Bytes));
+        assert!(!is_data(200, b"<html>", Expect::Bytes) && !is_data(200, b"ERROR: x", Expect::Bytes));
     }
 
     #[test]

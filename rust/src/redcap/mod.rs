@@ -4,8 +4,11 @@
 //! [`pipeline::Operation::call`] and nowhere else.
 
 mod answer;
+mod any;
 mod classify;
+mod file_name;
 mod limiter;
+mod method;
 mod pipeline;
 mod policy;
 mod probe;
@@ -15,13 +18,16 @@ mod side_by_side;
 mod tests;
 
 pub(crate) use answer::Sink;
+pub(crate) use any::{Ask, Plan, Shape};
 #[cfg(any(test, fuzzing))]
 pub(crate) use classify::{HEAD, Head, MOST_TEXT, classify, is_data};
-pub(crate) use classify::{is_out_of_memory, memory, out_of_memory};
+pub(crate) use classify::{is_out_of_memory, memory, out_of_memory, withheld};
+pub(crate) use file_name::safe as safe_name;
 pub(crate) use limiter::Limits;
+pub(crate) use method::Answer;
 pub(crate) use pipeline::{Operation, blank, blocking, by_token_name, malformed, wanted};
 #[cfg(any(test, fuzzing))]
 pub(crate) use probe::information;
-pub(crate) use probe::{Probe, identify, probe};
-pub(crate) use request::{Expect, Request};
+pub(crate) use probe::{Probe, identify, probe, same_project};
+pub(crate) use request::{Expect, Parameter, Request, Upload};
 pub(crate) use side_by_side::side_by_side;

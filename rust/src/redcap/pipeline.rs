@@ -8,9 +8,9 @@ use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
 use super::answer::{Collected, Sink};
-use super::classify::{HEAD, Head, MOST_TEXT, classify, is_data, is_out_of_memory};
-use super::request::Request;
-use super::{limiter, policy};
+use super::classify::{Head, MOST_TEXT, classify, head_of, is_data, is_out_of_memory};
+use super::request::{Expect, Request};
+use super::{file_name, limiter, policy};
 use crate::audit::{Entry, Intent, Outcome, RedcapUser, Refused, SharedLog};
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
@@ -235,16 +235,20 @@ impl Operation {
         let doubt = Doubt(Some(&self.client));
         let unknown = |fault: Fault| Failed::of_fault(fault, request.writes);
         let uri = &self.project.redcap_uri;
-        let mut answer = self.client.post(uri, "application/x-www-form-urlencoded", body).await.map_err(unknown)?;
+        let mut answer = self.client.post(uri, &request.content_type(), body).await.map_err(unknown)?;
         open.outcome.status = Some(answer.status);
         open.outcome.server_date = answer.date.as_deref().map(|date| scrubber.scrub(date).chars().take(40).collect());
         let mut head = Zeroizing::new(Vec::new());
-        let ended = match gather(&mut answer, &mut head, HEAD, &mut open.outcome.bytes).await {
+        let enough = head_of(request.expect);
+        let ended = match gather(&mut answer, &mut head, enough, &mut open.outcome.bytes).await {
             // What breaks off is known by its status all the same: a 403 is not tried again.
             Err(_) if answer.status != 200 => true,
             other => other.map_err(unknown)?,
         };
-        if !is_data(answer.status, &head, request.expect) {
+        let name = file_name::offered(answer.content_disposition.as_deref(), answer.content_type.as_deref());
+        // A file may begin like anything else; that it has a name tells it from errors and pages.
+        let file = request.expect == Expect::Bytes && answer.status == 200 && name.is_some();
+        if !file && !is_data(answer.status, &head, request.expect) {
             if !ended {
                 // What comes behind an error is of no interest where it breaks off or never ends.
                 let _ = gather(&mut answer, &mut head, MOST_TEXT, &mut open.outcome.bytes).await;
@@ -266,6 +270,7 @@ impl Operation {
             let again = matches!(answer.status, 408 | 500 | 502..=504) && !is_out_of_memory(&error);
             return Err(Failed { error, again });
         }
+        sink.begin(name.map(|name| scrubber.scrub(&name)).as_deref())?;
         let mut watch = scrubber.watch();
         deliver(&head, &mut watch, sink)?;
         if !ended {

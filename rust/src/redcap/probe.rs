@@ -62,7 +62,7 @@ pub(crate) fn identify(ctx: &Ctx, project: &Project, hinted_id: Option<&str>, bo
 }
 
 /// The first id that is seen is pinned; another one is an error.
-fn same_project(ctx: &Ctx, project: &Project, hinted_id: Option<&str>, id: &str) -> Result<()> {
+pub(crate) fn same_project(ctx: &Ctx, project: &Project, hinted_id: Option<&str>, id: &str) -> Result<()> {
     let pinned = Registries::new(&ctx.dirs).pin(project, id)?;
     let hinted = hinted_id.unwrap_or(&pinned);
     if pinned != *id || hinted != id {

@@ -1,17 +1,25 @@
 //! One request: its form fields, and the one body that holds the token.
 
 use std::borrow::Cow;
+use std::fmt;
 
+use bytes::Bytes;
 use zeroize::Zeroizing;
 
+use crate::ctx::Random;
+use crate::error::Result;
+use crate::hex::hex;
 use crate::token::Secret;
 
 /// The form field that holds the token.
 const FIELD: &[u8] = b"token=";
 
+/// What stands behind a part of a body that has a file in it.
+const END_OF_PART: &[u8] = b"\r\n";
+
 /// The contents whose pages in REDCap's own help know a parameter `action`. There it is always said: sites that
 /// grant methods one by one refuse a request that leaves it out.
-const WITH_ACTION: [&str; 10] = [
+pub(super) const WITH_ACTION: [&str; 10] = [
     "arm",
     "dag",
     "event",
@@ -34,14 +42,51 @@ pub(crate) enum Expect {
     /// CSV. Anything may be CSV, so it is whatever is neither REDCap's error nor HTML; who reads it checks the
     /// header.
     Csv,
+    /// XML.
+    Xml,
+    /// A text: a name, a number, a link, a list of ids, or nothing at all. What writes is answered so.
+    Text,
+    /// Any bytes: REDCap gives a file's name in the head of the answer.
+    Bytes,
 }
 
 impl Expect {
-    fn format(self) -> &'static str {
+    /// The format that is asked for; what is no table has none.
+    fn format(self) -> Option<&'static str> {
         match self {
-            Self::Version | Self::Json => "json",
-            Self::Csv => "csv",
+            Self::Version | Self::Json => Some("json"),
+            Self::Csv => Some("csv"),
+            Self::Xml => Some("xml"),
+            Self::Text | Self::Bytes => None,
         }
+    }
+}
+
+/// A file that goes along.
+#[derive(Clone)]
+pub(crate) struct Upload {
+    name: String,
+    bytes: Bytes,
+    /// What stands between the parts of the body: random, so that it is in no file.
+    boundary: String,
+}
+
+impl Upload {
+    /// A file under its name, which has no folder in it.
+    ///
+    /// # Errors
+    /// When the system has no random bytes to give.
+    pub(crate) fn new(random: &dyn Random, name: &str, bytes: impl Into<Bytes>) -> Result<Self> {
+        let mut boundary = [0_u8; 16];
+        random.fill(&mut boundary)?;
+        let name = name.chars().map(|c| if c.is_control() || c == '\\' { '_' } else { c }).collect::<String>();
+        Ok(Self { name: name.replace('"', "%22"), bytes: bytes.into(), boundary: format!("keycap-{}", hex(&boundary)) })
+    }
+}
+
+impl fmt::Debug for Upload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Upload({} bytes)", self.bytes.len())
     }
 }
 
@@ -93,7 +138,9 @@ impl<T: Into<Parameter>> From<Option<T>> for Parameter {
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     content: Cow<'static, str>,
+    action: Option<Cow<'static, str>>,
     parameters: Vec<(Cow<'static, str>, Parameter)>,
+    upload: Option<Upload>,
     pub(crate) expect: Expect,
     /// Whether it changes data on the server: then it is never sent twice.
     pub(crate) writes: bool,
@@ -104,10 +151,24 @@ impl Request {
     pub(crate) fn read(content: impl Into<Cow<'static, str>>, expect: Expect) -> Self {
         let content = content.into();
         let action = WITH_ACTION.contains(&content.as_ref()).then_some("export");
-        Self { content, parameters: Vec::new(), expect, writes: false }
-            .with("action", action)
-            .with("format", expect.format())
-            .with("returnFormat", "json")
+        let format = expect.format();
+        Self::new(content, action, expect, false).with("format", format).with("returnFormat", "json")
+    }
+
+    /// A request without parameters.
+    pub(crate) fn new(
+        content: impl Into<Cow<'static, str>>,
+        action: Option<impl Into<Cow<'static, str>>>,
+        expect: Expect,
+        writes: bool,
+    ) -> Self {
+        let (content, action) = (content.into(), action.map(Into::into));
+        Self { content, action, parameters: Vec::new(), upload: None, expect, writes }
+    }
+
+    /// Sends a file along, under the name `file`.
+    pub(crate) fn attach(&mut self, upload: Upload) {
+        self.upload = Some(upload);
     }
 
     /// Adds a parameter.
@@ -120,7 +181,17 @@ impl Request {
         self
     }
 
-    /// What the audit log calls it: the content, and the names (never the values) of its parameters.
+    /// The character between the cells of a CSV answer.
+    pub(crate) fn delimiter(&self) -> char {
+        let given = self.parameters.iter().find(|(name, _)| name == "csvDelimiter").map(|(_, value)| value);
+        match given {
+            Some(Parameter::Text(text)) if text == "tab" => '\t',
+            Some(Parameter::Text(text)) => text.chars().next().unwrap_or(','),
+            _ => ',',
+        }
+    }
+
+    /// What the audit log calls it: the content, the action, and the names (never the values) of its parameters.
     pub(crate) fn action(&self) -> String {
         let names = self.parameters.iter().filter_map(|(name, value)| match value {
             Parameter::Nothing => None,
@@ -131,24 +202,56 @@ impl Request {
                 n => Some(format!("{name}[0-{}]", n - 1)),
             },
         });
-        format!("{}?{}", self.content, names.collect::<Vec<_>>().join("&"))
+        let names: Vec<_> = names.chain(self.upload.iter().map(|_| "file".to_owned())).collect();
+        let mut action = self.content.to_string();
+        if let Some(what) = &self.action {
+            action.push('/');
+            action.push_str(what);
+        }
+        if !names.is_empty() {
+            action.push('?');
+            action.push_str(&names.join("&"));
+        }
+        action
+    }
+
+    /// The content type of the body.
+    pub(crate) fn content_type(&self) -> String {
+        match &self.upload {
+            None => "application/x-www-form-urlencoded".to_owned(),
+            Some(upload) => format!("multipart/form-data; boundary={}", upload.boundary),
+        }
     }
 
     /// The body: built once, in one buffer of its exact size that wipes itself.
     pub(crate) fn body(&self, secret: &Secret) -> Zeroizing<Vec<u8>> {
-        let mut rest = form_urlencoded::Serializer::new(String::new());
-        rest.append_pair("content", &self.content);
+        match &self.upload {
+            None => self.encoded(secret),
+            Some(upload) => self.in_parts(upload, secret),
+        }
+    }
+
+    /// The fields behind the token, in their order.
+    fn fields(&self) -> Vec<(Cow<'_, str>, &str)> {
+        let mut fields = vec![(Cow::Borrowed("content"), self.content.as_ref())];
+        fields.extend(self.action.as_deref().map(|action| (Cow::Borrowed("action"), action)));
         for (name, value) in &self.parameters {
             match value {
                 Parameter::Nothing => {}
-                Parameter::Text(text) => drop(rest.append_pair(name, text)),
-                Parameter::Flag(flag) => drop(rest.append_pair(name, if *flag { "true" } else { "false" })),
-                Parameter::Texts(texts) => {
-                    for (n, text) in texts.iter().enumerate() {
-                        rest.append_pair(&format!("{name}[{n}]"), text);
-                    }
-                }
+                Parameter::Text(text) => fields.push((Cow::Borrowed(name), text)),
+                Parameter::Flag(flag) => fields.push((Cow::Borrowed(name), if *flag { "true" } else { "false" })),
+                Parameter::Texts(texts) => fields.extend(
+                    texts.iter().enumerate().map(|(n, text)| (Cow::Owned(format!("{name}[{n}]")), text.as_str())),
+                ),
             }
+        }
+        fields
+    }
+
+    fn encoded(&self, secret: &Secret) -> Zeroizing<Vec<u8>> {
+        let mut rest = form_urlencoded::Serializer::new(String::new());
+        for (name, value) in self.fields() {
+            rest.append_pair(&name, value);
         }
         let rest = rest.finish();
         let mut body = Zeroizing::new(Vec::with_capacity(FIELD.len() + secret.encoded_len() + 1 + rest.len()));
@@ -156,6 +259,37 @@ impl Request {
         secret.write_into(&mut body);
         body.push(b'&');
         body.extend_from_slice(rest.as_bytes());
+        body
+    }
+
+    /// A body of parts, as a file needs it.
+    fn in_parts(&self, upload: &Upload, secret: &Secret) -> Zeroizing<Vec<u8>> {
+        let boundary = &upload.boundary;
+        let head = |name: &str| format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n");
+        let token = head("token");
+        let fields: Vec<_> = self.fields().into_iter().map(|(name, value)| (head(&name), value)).collect();
+        let file = format!(
+            "--{boundary}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{}\"\r\n\
+             Content-Type: application/octet-stream\r\n\r\n",
+            upload.name
+        );
+        let end = format!("--{boundary}--\r\n");
+        let ends = (fields.len() + 2) * END_OF_PART.len();
+        let fields_len: usize = fields.iter().map(|(head, value)| head.len() + value.len()).sum();
+        let size = token.len() + secret.plain_len() + fields_len + file.len() + upload.bytes.len() + ends + end.len();
+        let mut body = Zeroizing::new(Vec::with_capacity(size));
+        body.extend_from_slice(token.as_bytes());
+        secret.write_plain_into(&mut body);
+        body.extend_from_slice(END_OF_PART);
+        for (head, value) in &fields {
+            body.extend_from_slice(head.as_bytes());
+            body.extend_from_slice(value.as_bytes());
+            body.extend_from_slice(END_OF_PART);
+        }
+        body.extend_from_slice(file.as_bytes());
+        body.extend_from_slice(&upload.bytes);
+        body.extend_from_slice(END_OF_PART);
+        body.extend_from_slice(end.as_bytes());
         body
     }
 }
@@ -202,9 +336,44 @@ mod tests {
     #[test]
     fn the_audit_log_gets_names_and_no_values() {
         let request = Request::read("record", Expect::Json).with("records[0]", "17");
-        assert_eq!(request.action(), "record?action&format&returnFormat&records[0]");
+        assert_eq!(request.action(), "record/export?format&returnFormat&records[0]");
         let many: Vec<String> = (0..500).map(|n| format!("person {n}")).collect();
         let request = Request::read("log", Expect::Csv).with("records", many).with("none", Vec::new());
         assert_eq!(request.action(), "log?format&returnFormat&records[0-499]");
+    }
+
+    #[test]
+    fn a_request_without_action_or_parameters_has_neither_in_the_audit_log() {
+        let request = Request::new("version", None::<&str>, Expect::Version, false);
+        assert_eq!(request.action(), "version");
+        let request = Request::new("dag", Some("switch"), Expect::Text, true).with("dag", "north");
+        assert_eq!(request.action(), "dag/switch?dag");
+    }
+
+    #[test]
+    fn a_file_goes_in_parts_with_the_token_as_it_is_in_one_buffer_of_its_exact_size() {
+        let token = "abc+/=abcdefghijklmnop";
+        let rule = FormRule::parse("22:+/=").unwrap();
+        let (secret, _) = Secret::seal(Zeroizing::new(token.as_bytes().to_vec()), &rule);
+        let mut request = Request::new("file", Some("import"), Expect::Text, true).with("record", "a&\u{e4}");
+        let upload = Upload::new(&crate::ctx::SystemRandom, "a\"b\r\\.pdf", b"\0\xff\r\n".to_vec()).unwrap();
+        assert_eq!(format!("{upload:?}"), "Upload(4 bytes)");
+        let boundary = upload.boundary.clone();
+        request.attach(upload);
+        assert_eq!(request.content_type(), format!("multipart/form-data; boundary={boundary}"));
+        assert_eq!(request.action(), "file/import?record&file");
+        let body = request.body(&secret);
+        assert_eq!(body.len(), body.capacity());
+        let part = |name: &str, value: &str| {
+            format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+        };
+        let mut expected = [part("token", token), part("content", "file"), part("action", "import")].concat();
+        expected += &part("record", "a&\u{e4}");
+        expected += &format!(
+            "--{boundary}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a%22b__.pdf\"\r\n\
+             Content-Type: application/octet-stream\r\n\r\n"
+        );
+        let expected = [expected.as_bytes(), b"\0\xff\r\n", format!("\r\n--{boundary}--\r\n").as_bytes()].concat();
+        assert_eq!(body.as_slice(), expected);
     }
 }

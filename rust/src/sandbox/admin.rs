@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::contents::METHODS;
 use super::faults::Fault;
 use super::generated::{self, Size};
 use super::world::{Line, World};
@@ -44,13 +45,15 @@ enum Command {
     Generate { size: Option<Size>, records: Option<usize>, columns: Option<usize>, to: Option<PathBuf> },
     /// Puts everything back as it was at the start.
     Reset,
+    /// Lists the methods that the sandbox answers: `content/action`.
+    Methods,
     /// Ends the sandbox.
     Stop,
 }
 
 /// The names of the commands, for whoever mistypes one.
 const COMMANDS: &str = "`projects`, `users`, `issue`, `regenerate`, `revoke`, `suspend`, `unsuspend`, `adopt`, \
-    `fault`, `clear`, `count`, `generate`, `reset`, `stop`";
+    `fault`, `clear`, `count`, `generate`, `reset`, `methods`, `stop`";
 
 /// The answer to a command, and whether the sandbox is to end.
 pub(super) struct Obeyed {
@@ -158,6 +161,10 @@ fn apply(world: &mut World, command: Command) -> Result<Value, String> {
         Command::Reset => {
             *world = World::new(world.config.clone());
             Ok(Value::Null)
+        }
+        Command::Methods => {
+            let methods: Vec<_> = METHODS.iter().map(|(content, action)| format!("{content}/{action}")).collect();
+            Ok(json!({ "methods": methods }))
         }
         Command::Stop => Ok(Value::Null),
     }

@@ -139,6 +139,9 @@ fn reply(world: &mut World, post: &Post) -> Result<Reply, Refusal> {
         post,
     };
     let done = contents::answer(&asked, format)?;
+    if let (Outcome::Switched(group), Some(user)) = (&done.outcome, world.user_mut(&user)) {
+        user.group = group;
+    }
     if let Some(project) = world.project_mut(&project) {
         if let Some(data) = done.data {
             project.data = data;
@@ -160,6 +163,7 @@ fn written(outcome: Outcome, format: Format, returned: Format) -> Reply {
         Outcome::Bare(text) => {
             Reply { status: 200, content_type: "text/html; charset=utf-8".to_owned(), body: text.into() }
         }
+        Outcome::Switched(_) => written(Outcome::Bare("1".to_owned()), format, returned),
         Outcome::Count(n) => {
             let body = match returned {
                 Format::Csv => n.to_string(),

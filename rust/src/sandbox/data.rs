@@ -19,6 +19,19 @@ pub(super) struct Data {
     pub(super) files: BTreeMap<(Place, String), Stored>,
     /// The times (`YYYY-MM-DD HH:MM:SS`) at which a record was made and changed, oldest first.
     pub(super) changes: BTreeMap<String, Vec<String>>,
+    /// The file repository: files and folders that belong to no record.
+    pub(super) repository: Vec<Kept>,
+}
+
+/// Something in the file repository.
+#[derive(Clone)]
+pub(super) struct Kept {
+    pub(super) id: i64,
+    /// The folder that it is in; 0 is the top.
+    pub(super) folder: i64,
+    pub(super) name: String,
+    /// A file's content; `None` for a folder.
+    pub(super) bytes: Option<Bytes>,
 }
 
 /// A file.

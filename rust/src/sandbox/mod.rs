@@ -55,6 +55,8 @@ pub(crate) mod tests;
 
 pub use child::Child;
 pub use config::Config;
+#[cfg(test)]
+pub(crate) use contents::METHODS;
 pub use generated::Size;
 pub use pipe::{run, serve};
 pub use sample_tokens::{SAMPLES, Sample, sample_tokens};

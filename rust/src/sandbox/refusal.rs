@@ -182,6 +182,11 @@ impl Refusal {
         Self::new(400, "Surveys are not enabled in this project")
     }
 
+    /// A user who may not go to another Data Access Group. The words are the sandbox's.
+    pub(super) fn no_switch() -> Self {
+        Self::new(403, "You do not have permission to switch your Data Access Group")
+    }
+
     /// REDCap could, the sandbox cannot. It says so rather than answering something else.
     pub(super) fn sandbox(what: &str) -> Self {
         Self::new(400, format!("The keycap sandbox does not know {what}"))

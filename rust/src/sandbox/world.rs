@@ -134,6 +134,10 @@ impl World {
         self.projects.iter_mut().find(|project| project.sample.short_name == short_name)
     }
 
+    pub(super) fn user_mut(&mut self, name: &str) -> Option<&mut User> {
+        self.users.iter_mut().find(|user| user.name == name)
+    }
+
     pub(super) fn user(&self, name: &str) -> Option<&User> {
         self.users.iter().find(|user| user.name == name)
     }

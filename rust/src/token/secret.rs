@@ -10,7 +10,7 @@ use super::{Fingerprint, Form, FormRule, Scrubber};
 /// A token. No `Display`, `Serialize`, `Clone` or `Into`; `Debug` prints a fixed mask; it wipes itself.
 ///
 /// It is made by `store` (through [`Secret::seal`]) and spent in two places: by `redcap`, which writes it into
-/// the one request body ([`Secret::write_into`]), and by `store`, which puts it somewhere
+/// the one request body ([`Secret::write_into`], [`Secret::write_plain_into`]), and by `store`, which puts it somewhere
 /// ([`Secret::for_store`]). A test lists the call sites.
 pub(crate) struct Secret(SecretBox<[u8]>);
 
@@ -71,6 +71,17 @@ impl Secret {
         for piece in form_urlencoded::byte_serialize(self.0.expose_secret()) {
             body.extend_from_slice(piece.as_bytes());
         }
+    }
+
+    /// Number of bytes that [`Secret::write_plain_into`] appends.
+    pub(crate) fn plain_len(&self) -> usize {
+        self.0.expose_secret().len()
+    }
+
+    /// Appends the token as it is, for a body of parts; the caller reserves [`Secret::plain_len`] before.
+    pub(crate) fn write_plain_into(&self, body: &mut Zeroizing<Vec<u8>>) {
+        debug_assert!(body.capacity() - body.len() >= self.plain_len());
+        body.extend_from_slice(self.0.expose_secret());
     }
 }
 

@@ -77,7 +77,7 @@ fn spot<'a>(asked: &Asked<'a>) -> Result<(&'a Field, Place), Refusal> {
 }
 
 /// The type that a name's ending stands for.
-fn content_type(name: &str) -> &'static str {
+pub(super) fn content_type(name: &str) -> &'static str {
     let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending).to_ascii_lowercase();
     match ending.as_str() {
         "pdf" => "application/pdf",

@@ -1,9 +1,10 @@
 //! `dag` and `userDagMapping`: the Data Access Groups and who is in them. Three answers tell three kinds of
-//! users apart.
+//! users apart. And the switch, by which a user who is in a group goes to another, or to all records.
 
-use super::Asked;
+use super::{Asked, Done, Outcome};
 use crate::sandbox::refusal::Refusal;
 use crate::sandbox::sheet::{Cell, Sheet};
+use crate::sandbox::world::Line;
 
 pub(super) fn sheet(asked: &Asked<'_>) -> Result<Sheet, Refusal> {
     check(asked)?;
@@ -24,6 +25,21 @@ pub(super) fn mapping(asked: &Asked<'_>) -> Result<Sheet, Refusal> {
     }
     Ok(sheet)
 }
+
+/// Moves the user itself; a blank name is no group: all records.
+pub(super) fn switch(asked: &Asked<'_>) -> Result<Done, Refusal> {
+    if asked.project.groups.is_empty() || !SWITCHING.contains(&asked.user.name) {
+        return Err(Refusal::no_switch());
+    }
+    let wanted = asked.post.get("dag").ok_or_else(|| Refusal::parameter("dag"))?;
+    let groups = asked.project.groups.iter().map(|(unique_name, ..)| *unique_name);
+    let group = groups.chain([""]).find(|group| *group == wanted).ok_or_else(|| Refusal::parameter("dag"))?;
+    let line = Line::new("Manage/Design", format!("Switch Data Access Group (API), '{group}'"));
+    Ok(Done { outcome: Outcome::Switched(group), data: None, log: vec![line] })
+}
+
+/// The users who stand in the projects' lists of those who may switch.
+const SWITCHING: [&str; 2] = ["admin", "site_north"];
 
 fn check(asked: &Asked<'_>) -> Result<(), Refusal> {
     if !asked.user.may("data_access_groups") {

@@ -16,7 +16,9 @@ mod project;
 mod record;
 mod repeating;
 mod report;
+mod repository;
 mod role;
+mod survey;
 mod user;
 
 use bytes::Bytes;
@@ -74,6 +76,8 @@ pub(super) enum Outcome {
     Csv(Bytes),
     /// Text without a format.
     Bare(String),
+    /// The user is in this group from now on.
+    Switched(&'static str),
     /// A number, in the format of errors.
     Count(usize),
     /// Names of records, in the format of errors.
@@ -110,6 +114,9 @@ enum Action {
     Import,
     Delete,
     Rename,
+    Switch,
+    List,
+    CreateFolder,
     /// Actions that the sandbox knows by name only.
     Other,
 }
@@ -123,42 +130,59 @@ impl Action {
             "import" => Self::Import,
             "delete" => Self::Delete,
             "rename" => Self::Rename,
-            "randomize" | "switch" | "createFolder" | "list" => Self::Other,
+            "switch" => Self::Switch,
+            "list" => Self::List,
+            "createFolder" => Self::CreateFolder,
+            "randomize" => Self::Other,
             _ => return Err(Refusal::parameter("action")),
         })
     }
 }
 
-/// Contents that have to do with surveys, which no sample project has.
-const SURVEYS: [&str; 5] = ["surveyLink", "surveyQueueLink", "surveyReturnCode", "surveyAccessCode", "participantList"];
-
 /// Contents that REDCap has and the sandbox does not have yet. It says so rather than pretending that
 /// REDCap did not know them.
-const NOT_YET: [&str; 6] = ["fileInfo", "fileRepository", "project_settings", "filesize", "mycap", "tableau"];
+const NOT_YET: [&str; 5] = ["fileInfo", "project_settings", "filesize", "mycap", "tableau"];
 
-/// Contents that the sandbox answers.
-const HERE: [&str; 21] = [
-    "project",
-    "user",
-    "userRole",
-    "userRoleMapping",
-    "metadata",
-    "exportFieldNames",
-    "instrument",
-    "pdf",
-    "event",
-    "arm",
-    "formEventMapping",
-    "record",
-    "report",
-    "file",
-    "generateNextRecordName",
-    "log",
-    "repeatingFormsEvents",
-    "dag",
-    "userDagMapping",
-    "project_xml",
-    "version",
+/// What the sandbox answers: contents, and what it does with each. An export is one also where REDCap's own help
+/// knows no action.
+pub(crate) const METHODS: [(&str, &str); 37] = [
+    ("version", "export"),
+    ("project", "export"),
+    ("project_xml", "export"),
+    ("record", "export"),
+    ("record", "import"),
+    ("record", "delete"),
+    ("record", "rename"),
+    ("report", "export"),
+    ("metadata", "export"),
+    ("exportFieldNames", "export"),
+    ("instrument", "export"),
+    ("pdf", "export"),
+    ("arm", "export"),
+    ("event", "export"),
+    ("formEventMapping", "export"),
+    ("repeatingFormsEvents", "export"),
+    ("file", "export"),
+    ("file", "import"),
+    ("file", "delete"),
+    ("fileRepository", "list"),
+    ("fileRepository", "export"),
+    ("fileRepository", "import"),
+    ("fileRepository", "delete"),
+    ("fileRepository", "createFolder"),
+    ("log", "export"),
+    ("user", "export"),
+    ("userRole", "export"),
+    ("userRoleMapping", "export"),
+    ("dag", "export"),
+    ("dag", "switch"),
+    ("userDagMapping", "export"),
+    ("surveyLink", "export"),
+    ("surveyQueueLink", "export"),
+    ("surveyReturnCode", "export"),
+    ("surveyAccessCode", "export"),
+    ("participantList", "export"),
+    ("generateNextRecordName", "export"),
 ];
 
 /// Answers a request. `format` is `None` where the request names one that does not exist.
@@ -167,8 +191,7 @@ pub(super) fn answer(asked: &Asked<'_>, format: Option<Format>) -> Result<Done, 
     if content == "version" {
         return Ok(Done::read(Outcome::Bare(asked.redcap_version.to_owned()), log_line(asked)));
     }
-    let known = [&HERE[..], &NOT_YET, &SURVEYS].concat();
-    if !known.contains(&content) {
+    if !METHODS.iter().any(|(known, _)| *known == content) && !NOT_YET.contains(&content) {
         return Err(Refusal::parameter("content"));
     }
     // Files have no action by default.
@@ -177,6 +200,7 @@ pub(super) fn answer(asked: &Asked<'_>, format: Option<Format>) -> Result<Done, 
     }
     match Action::of(asked.post)? {
         Action::Export => export(asked, content, format),
+        Action::List if content == "fileRepository" => list(asked, format),
         action => write(asked, content, action),
     }
 }
@@ -185,8 +209,8 @@ fn export(asked: &Asked<'_>, content: &str, format: Option<Format>) -> Result<Do
     if !asked.user.may("api_export") {
         return Err(Refusal::no_export());
     }
-    if SURVEYS.contains(&content) {
-        return Err(Refusal::no_surveys());
+    if survey::CONTENTS.contains(&content) {
+        return Ok(Done::read(survey::export(asked, content)?, log_line(asked)));
     }
     if format.is_none() {
         let odm = asked.post.text("format") == "odm" && content == "record";
@@ -207,6 +231,7 @@ fn export(asked: &Asked<'_>, content: &str, format: Option<Format>) -> Result<Do
         "record" => record::export(asked, format)?,
         "report" => Outcome::Sheet(report::sheet(asked)?),
         "file" => file::export(asked)?,
+        "fileRepository" => repository::export(asked)?,
         "generateNextRecordName" => Outcome::Bare(next_record::name(asked)),
         "log" => Outcome::Sheet(log::sheet(asked)?),
         "repeatingFormsEvents" => Outcome::Sheet(repeating::sheet(asked)?),
@@ -218,13 +243,33 @@ fn export(asked: &Asked<'_>, content: &str, format: Option<Format>) -> Result<Do
     Ok(Done::read(outcome, log_line(asked)))
 }
 
+/// What is in the file repository.
+fn list(asked: &Asked<'_>, format: Option<Format>) -> Result<Done, Refusal> {
+    if !asked.user.may("api_export") {
+        return Err(Refusal::no_export());
+    }
+    if format.is_none() {
+        return Err(Refusal::parameter("format"));
+    }
+    Ok(Done::read(Outcome::Sheet(repository::sheet(asked)?), log_line(asked)))
+}
+
 /// Whatever is no export. The right is checked for every content, the form of the data for every import.
 fn write(asked: &Asked<'_>, content: &str, action: Action) -> Result<Done, Refusal> {
     if !asked.user.may("api_import") {
         return Err(Refusal::no_import());
     }
-    if SURVEYS.contains(&content) {
-        return Err(Refusal::no_surveys());
+    if content == "dag" && action == Action::Switch {
+        return group::switch(asked);
+    }
+    if content == "fileRepository" {
+        writable(asked)?;
+        return match action {
+            Action::Import => repository::import(asked),
+            Action::Delete => repository::delete(asked),
+            Action::CreateFolder => repository::create_folder(asked),
+            _ => Err(Refusal::parameter("action")),
+        };
     }
     if content == "file" {
         writable(asked)?;
@@ -251,7 +296,7 @@ fn write(asked: &Asked<'_>, content: &str, action: Action) -> Result<Done, Refus
             Action::Import => return record::import(asked),
             Action::Delete => return record::delete(asked),
             Action::Rename => return record::rename(asked),
-            Action::Export | Action::Other => {}
+            _ => {}
         }
     }
     let name = if action == Action::Import { "import" } else { asked.post.text("action") };

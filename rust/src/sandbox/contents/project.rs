@@ -21,7 +21,7 @@ pub(super) fn sheet(asked: &Asked<'_>) -> Sheet {
         ("secondary_unique_field", blank()),
         ("is_longitudinal", flag(design.is_longitudinal())),
         ("has_repeating_instruments_or_events", flag(!design.repeats.is_empty())),
-        ("surveys_enabled", flag(false)),
+        ("surveys_enabled", flag(!super::survey::forms(asked.project).is_empty())),
         ("scheduling_enabled", flag(false)),
         ("record_autonumbering_enabled", flag(true)),
         ("randomization_enabled", flag(false)),

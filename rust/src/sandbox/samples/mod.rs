@@ -5,7 +5,7 @@ mod longitudinal;
 mod people;
 mod repeating;
 
-use super::data::{Data, Stored};
+use super::data::{Data, Kept, Stored};
 use super::design::{Design, FieldType};
 use super::reports::Report;
 use super::rows::Row;
@@ -31,11 +31,23 @@ pub(super) fn projects() -> Vec<Project> {
             };
             let grouped = rows.iter().any(|row| !row.group.is_empty());
             let groups = if grouped { GROUPS.to_vec() } else { Vec::new() };
-            let data = data(rows, &design);
+            let mut data = data(rows, &design);
+            data.repository = repository();
             let report = Report::of(sample.short_name, sample.project_id);
             Project { sample, design, data, generated: None, groups, report, log: std::collections::VecDeque::new() }
         })
         .collect()
+}
+
+/// What the file repository of each project has in it.
+fn repository() -> Vec<Kept> {
+    let kept = |id, folder, name: &str, bytes| Kept { id, folder, name: name.to_owned(), bytes };
+    let protocol = paper::pdf(&["Protocol (made up)".to_owned()]);
+    vec![
+        kept(1, 0, "Protocols", None),
+        kept(2, 0, "Größe und Gewicht.txt", Some("Größe: 1,80 m\r\n".into())),
+        kept(3, 1, "protocol.pdf", Some(protocol.into())),
+    ]
 }
 
 /// The rows with when they were made, and with a few files.

@@ -289,7 +289,7 @@ fn what_the_sandbox_cannot_do_it_refuses_in_its_own_name() {
     let mut site = Site::start();
     let token = site.token("TEST", "admin");
     for fields in [
-        &[("content", "fileRepository")][..],
+        &[("content", "project_settings")][..],
         &[("content", "record"), ("filterLogic", "datediff([birth_date],'today','y') > 5")],
         &[("content", "record"), ("format", "odm")],
         &[("content", "record"), ("combineCheckboxOptions", "true")],
@@ -304,7 +304,7 @@ fn what_the_sandbox_cannot_do_it_refuses_in_its_own_name() {
         &[("content", "record"), ("action", "randomize")],
         &[("content", "record"), ("action", "delete"), ("records[0]", "1"), ("instrument", "health")],
         &[("content", "metadata"), ("format", "csv"), ("data", "field_name\n")],
-        &[("content", "dag"), ("action", "switch"), ("dag", "north")],
+        &[("content", "dag"), ("action", "delete"), ("dags[0]", "north")],
         &[("content", "log"), ("dag", "north")],
     ] {
         let mut all = vec![("token", token.as_str())];

@@ -15,6 +15,7 @@ mod filters;
 mod generated;
 mod imports;
 mod long;
+mod methods;
 mod records;
 mod serving;
 mod site;
