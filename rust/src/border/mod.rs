@@ -5,6 +5,7 @@
 //! else happens on the I/O thread.
 
 mod arguments;
+mod import;
 mod projects;
 mod records;
 mod sandboxes;
@@ -40,6 +41,7 @@ pub fn start(op: &str, args: Value, session: &Value) -> Result<Task> {
         "view_token" => tokens::view(&arguments, &session),
         "test_token" => tokens::test(&arguments, &session),
         "export_records" => records::export(&arguments, &session),
+        "import_records" => import::records(arguments, &session),
         "sandbox_start" => sandboxes::start(&arguments),
         "sandbox_command" => sandboxes::command(&arguments),
         "sandbox_stop" => sandboxes::stop(&arguments, &session),

@@ -121,7 +121,6 @@ impl Net {
     ///
     /// # Errors
     /// As [`Net::client`].
-    #[cfg_attr(not(test), expect(dead_code, reason = "imports go out on it"))]
     pub(crate) fn fresh_client(&self, settings: &NetSettings) -> Result<Client> {
         let warm = self.client(settings)?;
         let parts = warm.parts()?;

@@ -6,6 +6,7 @@
 mod answer;
 mod classify;
 mod limiter;
+mod objections;
 mod pipeline;
 mod policy;
 mod probe;

@@ -110,6 +110,14 @@ impl Request {
             .with("returnFormat", "json")
     }
 
+    /// A request that imports data, as CSV. What answers it is JSON.
+    pub(crate) fn import(content: impl Into<Cow<'static, str>>) -> Self {
+        Self { content: content.into(), parameters: Vec::new(), expect: Expect::Json, writes: true }
+            .with("action", "import")
+            .with("format", "csv")
+            .with("returnFormat", "json")
+    }
+
     /// Adds a parameter.
     #[must_use]
     pub(crate) fn with(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Parameter>) -> Self {
@@ -134,30 +142,50 @@ impl Request {
         format!("{}?{}", self.content, names.collect::<Vec<_>>().join("&"))
     }
 
-    /// The body: built once, in one buffer of its exact size that wipes itself.
-    pub(crate) fn body(&self, secret: &Secret) -> Zeroizing<Vec<u8>> {
-        let mut rest = form_urlencoded::Serializer::new(String::new());
-        rest.append_pair("content", &self.content);
+    /// The fields of the form behind the token, in their order.
+    fn fields<'a>(&'a self, mut each: impl FnMut(&str, &'a str)) {
+        each("content", &self.content);
         for (name, value) in &self.parameters {
             match value {
                 Parameter::Nothing => {}
-                Parameter::Text(text) => drop(rest.append_pair(name, text)),
-                Parameter::Flag(flag) => drop(rest.append_pair(name, if *flag { "true" } else { "false" })),
+                Parameter::Text(text) => each(name, text),
+                Parameter::Flag(flag) => each(name, if *flag { "true" } else { "false" }),
                 Parameter::Texts(texts) => {
                     for (n, text) in texts.iter().enumerate() {
-                        rest.append_pair(&format!("{name}[{n}]"), text);
+                        each(&format!("{name}[{n}]"), text);
                     }
                 }
             }
         }
-        let rest = rest.finish();
-        let mut body = Zeroizing::new(Vec::with_capacity(FIELD.len() + secret.encoded_len() + 1 + rest.len()));
+    }
+
+    /// The length of the body behind the token.
+    pub(crate) fn length(&self) -> usize {
+        let mut length = 0;
+        self.fields(|name, text| length += 2 + encoded_len(name) + encoded_len(text));
+        length
+    }
+
+    /// The body: built once, in one buffer of its exact size that wipes itself. Nothing of it is anywhere else: what
+    /// is imported can be large.
+    pub(crate) fn body(&self, secret: &Secret) -> Zeroizing<Vec<u8>> {
+        let mut body = Zeroizing::new(Vec::with_capacity(FIELD.len() + secret.encoded_len() + self.length()));
         body.extend_from_slice(FIELD);
         secret.write_into(&mut body);
-        body.push(b'&');
-        body.extend_from_slice(rest.as_bytes());
+        self.fields(|name, text| {
+            body.push(b'&');
+            body.extend(form_urlencoded::byte_serialize(name.as_bytes()).flat_map(str::bytes));
+            body.push(b'=');
+            for piece in form_urlencoded::byte_serialize(text.as_bytes()) {
+                body.extend_from_slice(piece.as_bytes());
+            }
+        });
         body
     }
+}
+
+fn encoded_len(text: &str) -> usize {
+    form_urlencoded::byte_serialize(text.as_bytes()).map(str::len).sum()
 }
 
 #[cfg(test)]
@@ -195,6 +223,20 @@ mod tests {
         let expected = format!(
             "token={token}&content=record&action=export&format=csv&returnFormat=json&fields%5B0%5D=record_id\
              &fields%5B1%5D=a%2Cb&exportSurveyFields=true&exportBlank=false"
+        );
+        assert_eq!(std::str::from_utf8(&body).unwrap(), expected);
+    }
+
+    #[test]
+    fn an_import_is_a_write_and_its_data_are_a_field_of_the_same_buffer() {
+        let (token, secret) = sealed();
+        let request = Request::import("record").with("data", "id,a\n1,\"x & ü\"\n".to_owned());
+        assert!(request.writes);
+        let body = request.body(&secret);
+        assert_eq!((body.len(), body.capacity()), (request.length() + FIELD.len() + token.len(), body.len()));
+        let expected = format!(
+            "token={token}&content=record&action=import&format=csv&returnFormat=json\
+             &data=id%2Ca%0A1%2C%22x+%26+%C3%BC%22%0A"
         );
         assert_eq!(std::str::from_utf8(&body).unwrap(), expected);
     }
