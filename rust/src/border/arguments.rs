@@ -22,6 +22,13 @@ impl Arguments {
         self.0.get(name).filter(|value| **value != Value::Nothing)
     }
 
+    /// Takes a value out, for one that is too large to be copied.
+    pub(super) fn take(&mut self, name: &str) -> Option<Value> {
+        let Value::List(items) = &mut self.0 else { return None };
+        let item = items.iter_mut().find(|(known, _)| known == name)?;
+        Some(std::mem::replace(&mut item.1, Value::Nothing)).filter(|value| *value != Value::Nothing)
+    }
+
     pub(super) fn text(&self, name: &str) -> Result<String> {
         self.optional_text(name)?.ok_or_else(|| wrong(name, "is missing; it must be a single text"))
     }
@@ -70,6 +77,10 @@ fn refuse_tokens(name: &str, value: &Value) -> Result<()> {
             }
             refuse_tokens(if inner.is_empty() { name } else { inner }, value)
         }),
+        // What stands in the cells is data.
+        Value::Table(table) if table.columns.iter().any(|(column, _)| looks_like_token(column)) => {
+            Err(token_in_argument(name))
+        }
         _ => Ok(()),
     }
 }

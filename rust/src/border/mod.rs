@@ -6,6 +6,7 @@
 
 mod arguments;
 mod calls;
+mod import;
 mod many;
 mod projects;
 mod records;
@@ -53,6 +54,7 @@ pub fn start(op: &str, args: Value, session: &Value) -> Result<Task> {
         "next_record_name" => calls::next_record(&arguments, &session),
         "project_info" => calls::information(&arguments, &session),
         "redcap_version" => calls::version(&arguments, &session),
+        "import_records" => import::records(arguments, &session),
         "sandbox_start" => sandboxes::start(&arguments),
         "sandbox_command" => sandboxes::command(&arguments),
         "sandbox_stop" => sandboxes::stop(&arguments, &session),

@@ -121,7 +121,7 @@ impl Dictionary {
     }
 }
 
-fn statuses() -> Vec<Choice> {
+pub(super) fn statuses() -> Vec<Choice> {
     [("0", "Incomplete"), ("1", "Unverified"), ("2", "Complete")]
         .map(|(code, label)| (code.to_owned(), label.to_owned()))
         .into()
@@ -150,7 +150,7 @@ fn kind(line: &Line) -> Kind {
 }
 
 /// Choices as REDCap writes them: `1, Label | 2, Label with, comma`. A part without a comma is code and label.
-fn choices(text: &str) -> Vec<Choice> {
+pub(super) fn choices(text: &str) -> Vec<Choice> {
     let mut all: Vec<Choice> = Vec::new();
     for part in text.split('|').map(str::trim).filter(|part| !part.is_empty()) {
         let (code, label) = part.split_once(',').map_or((part, part), |(code, label)| (code.trim(), label.trim()));
@@ -164,7 +164,7 @@ fn choices(text: &str) -> Vec<Choice> {
 }
 
 /// The column of a checkbox's choice: lower case, and `_` for what is neither letter nor digit.
-fn checkbox_column(field: &str, code: &str) -> String {
+pub(super) fn checkbox_column(field: &str, code: &str) -> String {
     let code: String = code.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
     format!("{field}___{code}")
 }

@@ -1,4 +1,5 @@
-//! Exports of records: REDCap's CSV into typed columns while it downloads, or to a file.
+//! Exports of records: REDCap's CSV into typed columns while it downloads, or to a file. And imports: data checked
+//! against the project, compared with what is there, and sent.
 //!
 //! Where is what:
 //! - [`export`] asks for the records, whole or in batches, and says what came of it.
@@ -6,6 +7,8 @@
 //! - `csv` reads CSV as it comes; `body` knows a body's header and the number of its cells.
 //! - `table` puts cells into columns; `column` has a builder for each type, `choice` and `text` among them,
 //!   `convert` turns one cell into one number or date and changes no value, `problems` keeps what did not fit.
+//! - [`import`] sends data, or says what it would change: `import/fields` is the dictionary for imports, `import/cells`
+//!   writes each cell as REDCap wants it, `import/sheet` checks the whole, `import/present` compares.
 //! - `file` writes to disk instead; `intake` takes the chunks of one download after the other for either.
 //!
 //! And the answers to any other call: `any` makes the call, `sheet` puts rows into columns of text, `download` keeps
@@ -22,6 +25,7 @@ mod download;
 mod export;
 mod file;
 mod ids;
+mod import;
 mod intake;
 mod problems;
 mod repair;
@@ -35,4 +39,5 @@ mod tests;
 pub(crate) use any::{Got, answer};
 pub(crate) use choice::Choices;
 pub(crate) use export::{Export, Wish, export};
+pub(crate) use import::{Blanks, Import, import};
 pub(crate) use sheet::{Type, give_types};

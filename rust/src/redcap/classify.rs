@@ -6,9 +6,11 @@
 
 use url::Url;
 
+use super::objections::objections;
 use super::request::Expect;
 use crate::error::{Error, Kind};
 use crate::token::Scrubber;
+use crate::value::Value;
 
 /// How much of an answer that is not data is read.
 pub(crate) const MOST_TEXT: usize = 64 * 1024;
@@ -203,7 +205,8 @@ fn in_trouble() -> Error {
 
 /// REDCap's own refusals. Status and text together: some servers answer 401 where others answer 403.
 fn redcap(status: u16, text: &str, scrubber: &Scrubber<'_>) -> Error {
-    let shown = shorten(&scrubber.scrub(text));
+    let scrubbed = scrubber.scrub(text);
+    let shown = shorten(&scrubbed);
     if matches!(status, 401 | 403) && (text.contains("permissions to use the API") || text.is_empty()) {
         return Error::new(Kind::TokenRefused, "REDCap refused the token")
             .hint("the token was revoked or regenerated, the user was suspended, or the API right was withdrawn")
@@ -218,6 +221,11 @@ fn redcap(status: u16, text: &str, scrubber: &Scrubber<'_>) -> Error {
             .hint("try again later; if it stays so, tell the REDCap administrator");
     }
     let error = Error::new(Kind::Redcap, format!("REDCap answered: {shown}")).field("answer", shown.as_str());
+    // What it objects to in imported data comes line by line.
+    let error = match objections(&scrubbed) {
+        Some(table) => error.field("problems", Value::Table(table)),
+        None => error,
+    };
     if status == 403 || text.contains("privileges") || text.contains("permission") {
         error.hint("the token's user lacks a right for this; ask for it, or do without")
     } else {

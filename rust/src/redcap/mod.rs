@@ -9,6 +9,7 @@ mod classify;
 mod file_name;
 mod limiter;
 mod method;
+mod objections;
 mod pipeline;
 mod policy;
 mod probe;

@@ -37,6 +37,8 @@ pub(crate) struct Operation {
     sandbox: bool,
     audit: SharedLog,
     client: Client,
+    /// The client for requests that change data, where it is another one.
+    writer: Option<Client>,
     found: Option<Found>,
     /// Whether `project` is the registry's entry, or allowed by the site's list.
     bound: bool,
@@ -58,6 +60,7 @@ impl Operation {
             sandbox,
             audit,
             client,
+            writer: None,
             found: None,
             bound: false,
             turn: None,
@@ -69,6 +72,14 @@ impl Operation {
     /// once for each of them.
     pub(crate) fn in_turn(mut self, turn: &Arc<Mutex<()>>) -> Self {
         self.turn = Some(Arc::clone(turn));
+        self
+    }
+
+    /// What changes data goes out over a client of its own, which uses no connection twice: on one that went stale
+    /// an import may be lost after its bytes went out, and it is not sent again.
+    #[must_use]
+    pub(crate) fn writing_over(mut self, client: Client) -> Self {
+        self.writer = Some(client);
         self
     }
 
@@ -131,6 +142,15 @@ impl Operation {
     /// A text of the server's that came as data and is shown, scrubbed.
     pub(crate) fn scrub(&self, text: &str) -> String {
         self.found.as_ref().map_or_else(|| text.to_owned(), |found| found.secret.scrubber().scrub(text))
+    }
+
+    /// Whether the token stands in one of some texts that are to be sent as data. Only once it was looked up.
+    pub(crate) fn token_is_in<'a>(&self, texts: impl IntoIterator<Item = &'a str>) -> bool {
+        let Some(found) = &self.found else { return false };
+        let scrubber = found.secret.scrubber();
+        let mut watch = scrubber.watch();
+        // The end of one text and the beginning of the next are no token.
+        texts.into_iter().any(|text| watch.sees(text.as_bytes()) || watch.sees(b"\n"))
     }
 
     /// The token goes only to the origin that its name is bound to, by the user's own registry, this session's,
@@ -232,10 +252,11 @@ impl Operation {
         sink: &mut dyn Sink,
         open: &mut OpenCall,
     ) -> std::result::Result<(), Failed> {
-        let doubt = Doubt(Some(&self.client));
+        let client = self.writer.as_ref().filter(|_| request.writes).unwrap_or(&self.client);
+        let doubt = Doubt(Some(client));
         let unknown = |fault: Fault| Failed::of_fault(fault, request.writes);
         let uri = &self.project.redcap_uri;
-        let mut answer = self.client.post(uri, &request.content_type(), body).await.map_err(unknown)?;
+        let mut answer = client.post(uri, &request.content_type(), body).await.map_err(unknown)?;
         open.outcome.status = Some(answer.status);
         open.outcome.server_date = answer.date.as_deref().map(|date| scrubber.scrub(date).chars().take(40).collect());
         let mut head = Zeroizing::new(Vec::new());

@@ -171,6 +171,11 @@ impl Request {
         self.upload = Some(upload);
     }
 
+    /// A request that imports data, as CSV. What answers it is JSON.
+    pub(crate) fn import(content: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(content, Some("import"), Expect::Json, true).with("format", "csv").with("returnFormat", "json")
+    }
+
     /// Adds a parameter.
     #[must_use]
     pub(crate) fn with(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Parameter>) -> Self {
@@ -223,7 +228,13 @@ impl Request {
         }
     }
 
-    /// The body: built once, in one buffer of its exact size that wipes itself.
+    /// The length of the body behind the token.
+    pub(crate) fn length(&self) -> usize {
+        self.fields().iter().map(|(name, text)| 2 + encoded_len(name) + encoded_len(text)).sum()
+    }
+
+    /// The body: built once, in one buffer of its exact size that wipes itself. Nothing of it is anywhere else: what
+    /// is imported can be large.
     pub(crate) fn body(&self, secret: &Secret) -> Zeroizing<Vec<u8>> {
         match &self.upload {
             None => self.encoded(secret),
@@ -249,16 +260,17 @@ impl Request {
     }
 
     fn encoded(&self, secret: &Secret) -> Zeroizing<Vec<u8>> {
-        let mut rest = form_urlencoded::Serializer::new(String::new());
-        for (name, value) in self.fields() {
-            rest.append_pair(&name, value);
-        }
-        let rest = rest.finish();
-        let mut body = Zeroizing::new(Vec::with_capacity(FIELD.len() + secret.encoded_len() + 1 + rest.len()));
+        let mut body = Zeroizing::new(Vec::with_capacity(FIELD.len() + secret.encoded_len() + self.length()));
         body.extend_from_slice(FIELD);
         secret.write_into(&mut body);
-        body.push(b'&');
-        body.extend_from_slice(rest.as_bytes());
+        for (name, text) in self.fields() {
+            body.push(b'&');
+            body.extend(form_urlencoded::byte_serialize(name.as_bytes()).flat_map(str::bytes));
+            body.push(b'=');
+            for piece in form_urlencoded::byte_serialize(text.as_bytes()) {
+                body.extend_from_slice(piece.as_bytes());
+            }
+        }
         body
     }
 
@@ -292,6 +304,10 @@ impl Request {
         body.extend_from_slice(end.as_bytes());
         body
     }
+}
+
+fn encoded_len(text: &str) -> usize {
+    form_urlencoded::byte_serialize(text.as_bytes()).map(str::len).sum()
 }
 
 #[cfg(test)]
@@ -329,6 +345,20 @@ mod tests {
         let expected = format!(
             "token={token}&content=record&action=export&format=csv&returnFormat=json&fields%5B0%5D=record_id\
              &fields%5B1%5D=a%2Cb&exportSurveyFields=true&exportBlank=false"
+        );
+        assert_eq!(std::str::from_utf8(&body).unwrap(), expected);
+    }
+
+    #[test]
+    fn an_import_is_a_write_and_its_data_are_a_field_of_the_same_buffer() {
+        let (token, secret) = sealed();
+        let request = Request::import("record").with("data", "id,a\n1,\"x & ü\"\n".to_owned());
+        assert!(request.writes);
+        let body = request.body(&secret);
+        assert_eq!((body.len(), body.capacity()), (request.length() + FIELD.len() + token.len(), body.len()));
+        let expected = format!(
+            "token={token}&content=record&action=import&format=csv&returnFormat=json\
+             &data=id%2Ca%0A1%2C%22x+%26+%C3%BC%22%0A"
         );
         assert_eq!(std::str::from_utf8(&body).unwrap(), expected);
     }
