@@ -52,7 +52,7 @@
 #' conversion_problems(patients)
 #'
 #' export_records(project, fields = "pulse", records = 1:3)
-#' export_records(project, fields = "bmi", filter_logic = "[bmi] >= 36", tz = "Europe/Vienna")
+#' export_records(project, fields = "bmi", filter_logic = "[bmi] > 62")
 #' head(export_report(project, 117))
 #'
 #' # To a file, in batches.
