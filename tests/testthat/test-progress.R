@@ -26,7 +26,7 @@ test_that("progress tells bytes and rows, to people alone", {
   for (shows in c("asked for", "person")) {
     expect_match(told[[shows]], "3.0 MB, 10,000 rows", fixed = TRUE)
     expect_match(told[[shows]], "6.0 MB, 20,000 rows", fixed = TRUE)
-    expect_match(told[[shows]], "300 *B, 1 row ")
+    expect_match(told[[shows]], "0.3 kB, 1 row ", fixed = TRUE)
   }
   for (silent in c("script", "not wanted", "quiet")) {
     expect_identical(trimws(sub(".*>", "", told[[silent]])), "", info = silent)
