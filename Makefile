@@ -72,7 +72,7 @@ adversary:
 
 compare: install
 	@sh tests/pycap/run.sh
-	@sh tests/compare/run.sh S,M,L
+	@sh tests/compare/run.sh S,M,L readers
 
 fuzz:
 	@sh tools/setup.sh demo
