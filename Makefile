@@ -18,6 +18,7 @@ help:
 	@echo 'make locks       brings src/rust/Cargo.lock and inst/AUTHORS in line with rust/Cargo.lock'
 	@echo 'make adversary   1 GB of data that is nearly a token, through the pipeline, byte for byte'
 	@echo 'make fuzz        a million inputs for each fuzz target'
+	@echo 'make compare     exports of 57 MB and less, cell by cell against another parser'
 	@echo 'make mutants     faults injected on purpose: each has to make its test fail'
 	@echo 'make clean       removes what was built'
 
@@ -62,12 +63,16 @@ authors:
 	@sh tools/authors.sh
 
 # The long runs; their figures stand in bench/.
-.PHONY: adversary fuzz mutants
+.PHONY: adversary compare fuzz mutants
 
 adversary:
 	@sh tools/setup.sh demo
 	@cd rust && KEYCAP_ADVERSARY_MB=1000 sh ../tools/with-r.sh cargo test --locked --lib -- \
 	  redcap::tests::data::data_rich_in_digits --nocapture
+
+compare: install
+	@sh tests/pycap/run.sh
+	@sh tests/compare/run.sh S,M,L readers
 
 fuzz:
 	@sh tools/setup.sh demo

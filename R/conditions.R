@@ -80,7 +80,8 @@
 #' @section Warnings:
 #' `keycap_warning`: something you should know, such as two stores that hold different tokens under one name.
 #' `keycap_warning_token`: [test_project_token()] answered `FALSE` in a script. Its field `reason` is the attribute
-#' of the answer.
+#' of the answer. `keycap_warning_conversion`: values of an export do not fit the type of their column;
+#' [conversion_problems()] shows them, and the field `problems` is their number.
 #'
 #' @name keycap_conditions
 #' @aliases keycap_error keycap_warning

@@ -4,7 +4,8 @@
 #' writes an audit entry. R never holds the token.
 #'
 #' @section Options:
-#' `keycap.quiet`: when `TRUE`, remarks on the way are not shown; warnings and errors are.
+#' `keycap.quiet`: when `TRUE`, remarks on the way are not shown; warnings and errors are. `keycap.progress`: whether an
+#' export shows its progress, which it does otherwise in an interactive session.
 #'
 #' @keywords internal
 #' @useDynLib keycap, .registration = TRUE, .fixes = "C_"

@@ -35,7 +35,7 @@
 #' @param to The file to write to, instead of making a data frame.
 #' @param report_id The number of the report, as REDCap's list of reports shows it.
 #' @param df What `export_records()` or `export_report()` gave. What R makes of it by `df[rows, ]` or by changing
-#'   columns keeps its problems; other things, such as `merge()`, may lose them.
+#'   columns keeps its problems; `df[columns]`, `merge()` and the like lose them, and then that is an error.
 #'
 #' @returns `export_records()` and `export_report()` return a data frame, without rows where there are none. With `to`
 #'   they return the path, invisibly.
@@ -52,7 +52,7 @@
 #' conversion_problems(patients)
 #'
 #' export_records(project, fields = "pulse", records = 1:3)
-#' export_records(project, fields = "bmi", filter_logic = "[bmi] >= 36", tz = "Europe/Vienna")
+#' export_records(project, fields = "bmi", filter_logic = "[bmi] > 62")
 #' head(export_report(project, 117))
 #'
 #' # To a file, in batches.

@@ -24,7 +24,8 @@
 #' `https_proxy`, `all_proxy` and `no_proxy` are honoured as other programs do; this machine is never reached through a
 #' proxy. Whether certificates are checked is not a setting: they always are.
 #'
-#' One option is for R alone: `keycap.quiet = TRUE` silences what keycap prints.
+#' Two options are for R alone: `keycap.quiet = TRUE` silences what keycap prints, and `keycap.progress` says whether an
+#' export shows its progress; without it, it does so in an interactive session.
 #'
 #' @examples
 #' # The institution's file, or yours, in TOML:

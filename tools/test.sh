@@ -43,6 +43,9 @@ stage_core() {
 # A client that nobody here wrote, against the sandbox.
 stage_pycap() { sh tests/pycap/run.sh; }
 
+# keycap's exports against another parser of the same bytes, and against PyCap, whose environment `pycap` has made.
+stage_compare() { sh tools/install.sh && sh tests/compare/run.sh S,M; }
+
 # Whether a token is left in the memory of R; from outside, which takes Linux and its /proc.
 stage_memory() {
   if [ "$(uname -s)" != Linux ]; then
@@ -111,7 +114,7 @@ cpu() {
   awk 'NR == 2 { for (i = 1; i <= 2; i++) { split($i, t, "[ms]"); s += t[1] * 60 + t[2] } printf "%d", s }' build/log/times
 }
 
-all="locks claims format clippy core pycap build check home memory"
+all="locks claims format clippy core pycap build check home compare memory"
 stages=${*:-$all}
 mkdir -p build/log
 table=""

@@ -5,12 +5,14 @@ Usage: pycap.py URI FOLDER, while export.R holds the sandbox.
 
 import datetime
 import os
+import re
 import sys
 
 import redcap
 
 from frames import read_frame
 
+NUMBERS = ("integer", "numeric", "logical")
 checks = 0
 
 
@@ -39,7 +41,7 @@ def alike(column, row, text):
         return mine == text
     if column.kind == "POSIXct":
         return mine[: len(str(text))] == text
-    if column.kind in ("integer", "numeric", "logical"):
+    if column.kind in NUMBERS:
         return float(mine) == float(text)
     return mine == text
 
@@ -55,7 +57,9 @@ def compare(what, frame, rows, problems):
             if not alike(column, row, line[column.name]):
                 problem = (str(line[names[0]]), column.name, str(line[column.name]))
                 check(f"{what}: {problem} and {column.values[row]!r}", column.values[row] is None and problem in problems)
-    check(f"{what}: every cell", True)
+    # The control: another value in a cell of each column is seen.
+    check(f"{what}: a changed cell is seen", not any(alike(column, 0, "another") for column in frame if column.kind not in NUMBERS))
+    check(f"{what}: a changed number is seen", not any(alike(column, 0, "-77123") for column in frame))
     return len(rows) * len(frame)
 
 
@@ -71,7 +75,9 @@ def long(frame, front):
             place = tuple(str(other.values[row] or "") for other in frame if other.name in front)
             if value == "" or ("___" in column.name and value == 0):
                 continue
+            # In the names of columns `_` stands for the minus of a code.
             field, _, code = column.name.partition("___")
+            code = code.replace("_", "-")
             found.add((record, *place, field, code or value))
     return found
 
@@ -95,14 +101,13 @@ def main():
 
         eav = project.export_records(record_type="eav")
         front = {c.name for c in frame if c.name.startswith("redcap_")}
-        number = lambda value: str(float(value)) if is_number(value) else str(value)
         places = [n for n in ("redcap_event_name", "redcap_repeat_instrument", "redcap_repeat_instance") if n in front]
         theirs = {
-            (r["record"], *(str(r.get(p, "")) for p in places), r["field_name"], number(r["value"])) for r in eav
+            (r["record"], *(str(r.get(p, "")) for p in places), r["field_name"], plain(r["value"])) for r in eav
         }
         status = {c.name for c in frame if c.name.endswith("_complete")}
-        own = {(*rest, number(value)) for *rest, value in long(frame, front)} | {
-            (p[0], *[""] * len(places), p[1], number(p[2])) for p in problems if not places
+        own = {(*rest, plain(value)) for *rest, value in long(frame, front)} | {
+            (p[0], *[""] * len(places), p[1], plain(p[2])) for p in problems if not places
         }
         # The record's id is a value in the long list as well, once an event; forms without data have no status there.
         keep = lambda rows: {r for r in rows if r[-2] not in status | {frame[0].name}}
@@ -115,12 +120,12 @@ def main():
     print(f"pycap: {checks} checks of {cells} values: PyCap and keycap have the same records")
 
 
-def is_number(value):
+def plain(value):
+    """One way of writing for each value: numbers as Python does, times with seconds."""
     try:
-        float(value)
-        return True
+        return str(float(value))
     except ValueError:
-        return False
+        return value + ":00" if re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d", value) else value
 
 
 main()

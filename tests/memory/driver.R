@@ -37,6 +37,9 @@ commands <- list(
   "view" = function(short_name) {
     seen(if (view_project_token(kept[[short_name]])$is_set) "seen" else "blank")
   },
+  "export" = function(short_name) {
+    seen(paste(nrow(export_records(kept[[short_name]], types = FALSE)), "rows"))
+  },
   "test" = function(short_name) seen(test_project_token(kept[[short_name]])),
   # A copy that must be found, so that a scan that finds nothing has something to find.
   "decoy" = function(file) {

@@ -103,7 +103,9 @@ impl ChoiceBuilder {
 /// A level for each choice: its label, and with its code where that alone would not tell it from the others.
 fn levels(choices: &[Choice]) -> Vec<String> {
     let mut uses: HashMap<&str, u32> = HashMap::new();
-    choices.iter().for_each(|(_, label)| *uses.entry(label).or_default() += 1);
+    for (_, label) in choices {
+        *uses.entry(label).or_default() += 1;
+    }
     let mut taken: HashSet<String> =
         uses.iter().filter(|(_, n)| **n == 1).map(|(label, _)| (*label).to_owned()).collect();
     let level = |(code, label): &Choice| {

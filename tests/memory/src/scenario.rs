@@ -106,6 +106,9 @@ pub const HAPPENINGS: &[Happening] = &[
     test("token in data", "echo-data", End::Answer, "error token_echo"),
     test("token in long data", "echo-long-data", End::Answer, "error token_echo"),
     test("token in a redirect", "echo-header", End::Answer, "error redirect"),
+    Happening { does: "export", ..test("export", "records", End::Answer, "2 rows") },
+    Happening { does: "export", ..test("token in an export", "echo-records", End::Answer, "error token_echo") },
+    Happening { does: "export", ..test("Ctrl-C in an export", "records", End::Interrupt, "interrupt") },
     test("Ctrl-C", "answer", End::Interrupt, "interrupt"),
     test("success, again", "answer", End::Answer, "TRUE"),
 ];

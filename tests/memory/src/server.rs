@@ -191,6 +191,12 @@ fn converse(stream: impl Stream, gate: &Gate) -> io::Result<()> {
             "echo-data" => {
                 said(200, "", &format!("[{{\"project_id\":7,\"title\":\"{}\"}}]", field(&request.body, "token")))
             }
+            "records" | "echo-records" => match field(&request.body, "content") {
+                "metadata" => said(200, "", "[{\"field_name\":\"id\",\"form_name\":\"f\",\"field_type\":\"text\"}]"),
+                "record" if request.behaviour == "records" => said(200, "", "id,x\n1,a\n2,b\n"),
+                "record" => said(200, "", &format!("id,x\n1,a\n2,{}\n", field(&request.body, "token"))),
+                _ => answer(&request.body),
+            },
             "echo-header" => {
                 let location = format!("Location: /moved/{}\r\n", field(&request.body, "token"));
                 said(307, &location, "")
