@@ -84,6 +84,10 @@ const fn test(name: &'static str, server: &'static str, end: End, sees: &'static
     Happening { name, ways: BOTH, does: "test", server, end, sees }
 }
 
+const fn many(name: &'static str, server: &'static str, end: End, sees: &'static str) -> Happening {
+    Happening { does: "test-many", ..test(name, server, end, sees) }
+}
+
 const fn alone(name: &'static str, does: &'static str, sees: &'static str) -> Happening {
     Happening { name, ways: &[Way::Nowhere], does, server: "answer", end: End::Answer, sees }
 }
@@ -107,5 +111,8 @@ pub const HAPPENINGS: &[Happening] = &[
     test("token in long data", "echo-long-data", End::Answer, "error token_echo"),
     test("token in a redirect", "echo-header", End::Answer, "error redirect"),
     test("Ctrl-C", "answer", End::Interrupt, "interrupt"),
+    many("side by side", "answer", End::Answer, "TRUE"),
+    many("side by side, refused", "refused", End::Answer, "token_refused"),
+    many("side by side, Ctrl-C", "answer", End::Interrupt, "interrupt"),
     test("success, again", "answer", End::Answer, "TRUE"),
 ];
