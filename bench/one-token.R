@@ -7,16 +7,17 @@ source(file.path(dirname(sub("--file=", "", grep("--file=", commandArgs(), value
 runs <- 20
 bench <- start_bench(1)
 name <- bench$names
+project <- keycap::load_project(name)
 handle <- curl::new_handle()
 by_keycap <- by_curl <- numeric()
 
 for (ms in c(50, 0)) {
   distance(bench, ms)
   where <- if (ms > 0) sprintf("%d ms away", ms) else "next door"
-  seconds(1, keycap::test_project_token(name))
+  seconds(1, keycap::test_project_token(project))
   seconds(1, ask_by_curl(bench, name, handle))
   for (run in seq_len(runs)) {
-    by_keycap[run] <- seconds(1, stopifnot(keycap::test_project_token(name)))
+    by_keycap[run] <- seconds(1, stopifnot(keycap::test_project_token(project)))
     by_curl[run] <- seconds(1, ask_by_curl(bench, name, handle))
   }
   figure(sprintf("one token, two calls, %s: keycap", where), by_keycap)

@@ -41,6 +41,13 @@ commands <- list(
     seen(paste(nrow(export_records(kept[[short_name]], types = FALSE)), "rows"))
   },
   "test" = function(short_name) seen(test_project_token(kept[[short_name]])),
+  # One project three times, side by side.
+  "test-many" = function(short_name) {
+    seen({
+      tested <- test_project_tokens(rep(list(kept[[short_name]]), 3))
+      if (all(tested$works %in% TRUE)) "TRUE" else toString(unique(tested$reason))
+    })
+  },
   # A copy that must be found, so that a scan that finds nothing has something to find.
   "decoy" = function(file) {
     kept$decoy <- readLines(file, warn = FALSE)

@@ -229,6 +229,11 @@ canary_walk <- function(store) {
     ask("no audit log", local_server()$uri)
   })
   step("test_project_token", "no token", function() test_project_token("B"))
+  side_by_side <- list(changed, edited, project, "B", "NOWHERE", project)
+  step("test_project_tokens", "whatever can go wrong", function() test_project_tokens(side_by_side))
+  step("export_many", "whatever can go wrong", function() export_many(side_by_side))
+  step("test_project_tokens", "a wrong type", function() test_project_tokens(1))
+  step("export_many", "a wrong type", function() export_many(list(project, 1)))
 
   # The sandbox, and a token of its making.
   sandbox <- step("start_sandbox", "start", function() start_sandbox())
@@ -265,6 +270,10 @@ canary_walk <- function(store) {
     step("export_records", "cut short", function() export())
     sandbox_clear_faults(sandbox)
   }
+  both <- list(on_sandbox, "LIVE", project)
+  step("test_project_tokens", "it works", function() test_project_tokens(both))
+  step("export_many", "it works", function() export_many(both))
+  step("export_many", "to files", function() export_many(both, to = file.path(world, "exports")))
   step("sandbox_regenerate_token", "into a file", function() {
     sandbox_regenerate_token(sandbox, "TEST", "exporter", to = file.path(world, "issued again"))
   })
@@ -275,6 +284,8 @@ canary_walk <- function(store) {
   step("sandbox_suspend_user", "no longer", function() sandbox_suspend_user(sandbox, "exporter", suspended = FALSE))
   step("sandbox_set_fault", "an echo", function() sandbox_set_fault(sandbox, "echo", place = "error"))
   step("test_project_token", "the sandbox echoes", function() test_project_token(on_sandbox))
+  step("test_project_tokens", "the sandbox echoes", function() test_project_tokens(both))
+  step("export_many", "the sandbox echoes", function() export_many(both))
   step("sandbox_clear_faults", "cleared", function() sandbox_clear_faults(sandbox))
   step("sandbox_revoke_token", "revoked", function() sandbox_revoke_token(sandbox, "TEST", "exporter"))
   step("test_project_token", "revoked", function() test_project_token(on_sandbox))
@@ -326,6 +337,18 @@ canary_walk <- function(store) {
     export_report = function(token) list(token, 1),
     export_report = function(token) list(project, token),
     conversion_problems = function(token) list(token),
+    test_project_tokens = function(token) list(token),
+    test_project_tokens = function(token) list(c("A", token)),
+    test_project_tokens = function(token) list(list(project, spoilt("token_name", token))),
+    test_project_tokens = function(token) list(data.frame(short_name = "A", redcap_uri = uri, token_name = token)),
+    test_project_tokens = function(token) list(data.frame(short_name = token)),
+    export_many = function(token) list(token),
+    export_many = function(token) list(project, fields = token),
+    export_many = function(token) list(project, records = c("1", token)),
+    export_many = function(token) list(project, choices = token),
+    export_many = function(token) list(project, tz = token),
+    export_many = function(token) list(project, batch_size = token),
+    export_many = function(token) list(project, to = token),
     stop_sandbox = function(token) list(token),
     run_sandbox = function(token) list(token),
     sandbox_issue_token = function(token) list(sandbox, token, "exporter", to = token),

@@ -290,3 +290,315 @@ fn seconds(all: impl Iterator<Item = Duration>) -> Column {
     // To the microsecond: the rest is noise, and looks like more than it is.
     Column::real(all.map(|took| Some((took.as_secs_f64() * 1e6).round() / 1e6)))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::net::io::Poll;
+    use crate::sandbox::{API_PATH, Config, serve};
+    use std::collections::BTreeMap;
+    use std::net::TcpListener;
+    use std::path::Path;
+
+    /// A sandbox, a server that never answers and a port at which nobody listens, all of which pass for sandboxes of
+    /// this session: their sample tokens are found under their names.
+    struct World {
+        folder: tempfile::TempDir,
+        session: Value,
+        sandbox: String,
+        silent: (String, TcpListener),
+        nobody: String,
+        stop: Option<tokio::sync::oneshot::Sender<()>>,
+        serving: Option<std::thread::JoinHandle<()>>,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let listen = || TcpListener::bind("127.0.0.1:0").unwrap();
+            let uri = |listener: &TcpListener| format!("http://{}{API_PATH}", listener.local_addr().unwrap());
+            let (listener, silent) = (listen(), listen());
+            let (sandbox, nobody) = (uri(&listener), uri(&listen()));
+            let silent = (uri(&silent), silent);
+            let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+            let serving =
+                std::thread::spawn(move || serve(Config::default(), listener, async { drop(stopped.await) }).unwrap());
+            let folder = tempfile::tempdir().unwrap();
+            let at = |name: &str| Value::from(folder.path().join(name).display().to_string());
+            let texts = |all: [&String; 3]| Value::from(all.map(Clone::clone).to_vec());
+            let session = Value::list([
+                ("config", at("config")),
+                ("data", at("data")),
+                ("session", at("session")),
+                ("site", at("site.toml")),
+                ("sandboxes", texts([&sandbox, &silent.0, &nobody])),
+                (
+                    "options",
+                    Value::list([
+                        ("keycap.timeout", "2.5".into()),
+                        ("keycap.retries", "0".into()),
+                        ("keycap.stores", "env".into()),
+                    ]),
+                ),
+            ]);
+            Self { folder, session, sandbox, silent, nobody, stop: Some(stop), serving: Some(serving) }
+        }
+
+        fn start(&self, op: &str, args: Value) -> Task {
+            crate::border::start(op, args, &self.session).unwrap()
+        }
+
+        fn run(&self, op: &str, args: Value) -> Value {
+            let mut task = self.start(op, args);
+            loop {
+                if let Poll::Done(_, result) = task.poll(Duration::from_millis(50)) {
+                    return result.unwrap();
+                }
+            }
+        }
+
+        /// Sets a project up.
+        fn project(&self, short_name: &str, uri: &str, token_name: &str) -> Value {
+            let args = [("short_name", short_name), ("redcap_uri", uri), ("token_name", token_name)];
+            self.run("setup_project", Value::list(args.map(|(name, text)| (name, text.into()))))
+                .get("project")
+                .unwrap()
+                .clone()
+        }
+
+        fn log(&self) -> Vec<serde_json::Value> {
+            let files = std::fs::read_dir(self.folder.path().join("session/audit")).unwrap();
+            let paths = files.map(|file| file.unwrap().path());
+            let logs: Vec<_> = paths.filter(|path| path.extension().is_some_and(|e| e == "jsonl")).collect();
+            for log in &logs {
+                assert!(matches!(crate::audit::verify(log).unwrap(), crate::audit::Verdict::Intact { .. }));
+            }
+            let text: String = logs.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect();
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        }
+    }
+
+    impl Drop for World {
+        fn drop(&mut self) {
+            drop(self.stop.take());
+            self.serving.take().unwrap().join().unwrap();
+        }
+    }
+
+    fn list(items: impl IntoIterator<Item = Value>) -> Value {
+        Value::List(items.into_iter().map(|item| (String::new(), item)).collect())
+    }
+
+    fn projects(items: impl IntoIterator<Item = Value>) -> Value {
+        Value::list([("projects", list(items))])
+    }
+
+    fn table(value: &Value) -> BTreeMap<&str, &Column> {
+        let Value::Table(table) = value else { panic!("{value:?}") };
+        table.columns.iter().map(|(name, column)| (name.as_str(), column)).collect()
+    }
+
+    fn texts(column: &Column) -> Vec<Option<&str>> {
+        (0..column.len()).map(|row| column.text_at(row)).collect()
+    }
+
+    /// The mixed bag: what works, the same project twice, one token name for two, and all that can go wrong.
+    fn mixed(world: &World) -> Vec<Value> {
+        let good = world.project("GOOD", &world.sandbox, "REDCapSync_TEST");
+        let twin = world.project("TWIN", &world.sandbox, "REDCapSync_TEST");
+        let unset = world.project("UNSET", &world.sandbox, "NOT_SET_ANYWHERE");
+        let away = world.project("AWAY", &world.nobody, "REDCapSync_TEST_LONG");
+        let silent = world.project("SILENT", &world.silent.0, "REDCapSync_TEST_REPEAT");
+        let Value::List(mut elsewhere) = good.clone() else { panic!() };
+        for (name, value) in &mut elsewhere {
+            if name == "redcap_uri" {
+                *value = "https://redcap.example.org/api/".into();
+            }
+        }
+        vec![silent, good.clone(), "TWIN".into(), unset, "STRANGER".into(), away, good, Value::List(elsewhere), twin]
+    }
+
+    #[test]
+    fn whatever_happens_to_one_token_is_its_row_and_ends_no_other() {
+        let world = World::new();
+        let answer = world.run("test_tokens", projects(mixed(&world)));
+        let rows = table(&answer);
+        let names = ["SILENT", "GOOD", "TWIN", "UNSET", "STRANGER", "AWAY", "GOOD", "GOOD", "TWIN"].map(Some);
+        assert_eq!(texts(rows["short_name"]), names);
+        let (yes, no, open) = (Some(true), Some(false), None);
+        assert_eq!(*rows["works"], Column::flag([open, yes, yes, no, open, open, yes, open, yes]));
+        let reasons = [
+            Some("timeout"),
+            None,
+            None,
+            Some("token_missing"),
+            Some("project"),
+            Some("connection"),
+            None,
+            Some("origin"),
+            None,
+        ];
+        assert_eq!(texts(rows["reason"]), reasons);
+        assert_eq!(
+            texts(rows["message"]).iter().map(Option::is_some).collect::<Vec<_>>(),
+            reasons.map(|r| r.is_some())
+        );
+        let found = |column: &str| texts(rows[column]).iter().map(Option::is_some).collect::<Vec<_>>();
+        let works = reasons.map(|reason| reason.is_none());
+        for column in ["redcap_version", "project_id", "project_title"] {
+            assert_eq!(found(column), works, "{column}");
+        }
+        // The token is known where it was looked up, also if nobody answered.
+        let looked_up = [true, true, true, false, false, true, true, false, true];
+        assert_eq!((found("fingerprint"), found("source")), (looked_up.to_vec(), looked_up.to_vec()));
+        let Column::Real(seconds) = rows["seconds"] else { panic!() };
+        assert!(seconds[0] >= 2.4 && seconds.iter().skip(1).all(|took| *took < 2.4), "{seconds:?}");
+        // Each operation has its own entries.
+        let log = world.log();
+        let of = |phase: &str| log.iter().filter(|entry| entry["phase"] == phase).count();
+        assert_eq!((of("intent"), of("outcome"), of("refused")), (4 * 2 + 2, 4 * 2 + 2, 1));
+    }
+
+    #[test]
+    fn exports_side_by_side_are_what_each_gives_alone_and_failures_are_rows() {
+        let world = World::new();
+        let answer = world.run("export_many", projects(mixed(&world)));
+        let rows = table(answer.get("results").unwrap());
+        let ok = [false, true, true, false, false, false, true, false, true];
+        assert_eq!(*rows["ok"], Column::flag(ok.map(Some)));
+        assert_eq!(texts(rows["file"]), [None; 9]);
+        let alone = world.run(
+            "export_records",
+            Value::list([("project", world.project("GOOD", &world.sandbox, "REDCapSync_TEST"))]),
+        );
+        let Some(Value::List(exports)) = answer.get("exports") else { panic!() };
+        for ((_, export), ok) in exports.iter().zip(ok) {
+            assert_eq!(
+                if ok { Some(&alone) } else { None }.map(|a| format!("{a:?}")),
+                (*export != Value::Nothing).then(|| format!("{export:?}"))
+            );
+        }
+        let Some(Value::Whole(n)) = alone.get("rows") else { panic!() };
+        let Column::Real(counted) = rows["rows"] else { panic!() };
+        for (count, ok) in counted.iter().zip(ok) {
+            assert!(if ok { *count == *n as f64 } else { Column::is_no_real(*count) });
+        }
+    }
+
+    #[test]
+    fn a_file_of_an_export_is_whole_or_not_there_and_no_project_writes_to_anothers() {
+        let world = World::new();
+        let folder = world.folder.path().join("a/b");
+        let args =
+            |to: &Path| Value::list([("projects", list(mixed(&world))), ("to", to.display().to_string().into())]);
+        let answer = world.run("export_many", args(&folder));
+        let rows = table(answer.get("results").unwrap());
+        let expected = [false, true, true, false, false, false, false, false, false];
+        assert_eq!(*rows["ok"], Column::flag(expected.map(Some)));
+        assert_eq!(texts(rows["reason"])[6..], [Some("argument"); 3]);
+        let mut left: Vec<_> =
+            std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+        left.sort();
+        assert_eq!(left, ["GOOD.csv", "TWIN.csv"]);
+        let file = |n: usize| std::fs::read_to_string(rows["file"].text_at(n).unwrap()).unwrap();
+        assert!(file(1).starts_with("record_id,") && file(1) == file(2), "{}", &file(1)[..60]);
+        assert_eq!(answer.get("exports"), Some(&list(vec![Value::Nothing; 9])));
+        // A folder that cannot be made is an error before anything is asked.
+        let in_the_way = world.folder.path().join("file");
+        std::fs::write(&in_the_way, "").unwrap();
+        let before = world.log().len();
+        let Err(error) = crate::border::start("export_many", args(&in_the_way.join("x")), &world.session) else {
+            panic!("made")
+        };
+        assert_eq!((error.kind, world.log().len()), (Kind::File, before));
+    }
+
+    #[test]
+    fn cancelling_ends_all_of_them_and_each_call_that_was_under_way_says_so() {
+        let world = World::new();
+        world.silent.1.set_nonblocking(true).unwrap();
+        let all: Vec<_> =
+            (0..40).map(|n| world.project(&format!("S{n}"), &world.silent.0, "REDCapSync_TEST_REPEAT")).collect();
+        let task = world.start("test_tokens", projects(all));
+        let mut accepted = Vec::new();
+        for _ in 0..1000 {
+            accepted.extend(world.silent.1.accept().ok());
+            if accepted.len() >= 25 {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+        let begin = Instant::now();
+        task.cancel();
+        assert!(begin.elapsed() < Duration::from_millis(100));
+        for _ in 0..200 {
+            let log = world.log();
+            let interrupted = log.iter().filter(|entry| entry["class"] == "interrupted").count();
+            if interrupted == 25 {
+                assert_eq!(log.len(), 50, "the others had not begun");
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("{:?}", world.log().len());
+    }
+
+    #[test]
+    fn a_log_that_takes_nothing_refuses_them_all_and_nothing_is_sent() {
+        let world = World::new();
+        world.silent.1.set_nonblocking(true).unwrap();
+        let all: Vec<_> =
+            (0..30).map(|n| world.project(&format!("S{n}"), &world.silent.0, "REDCapSync_TEST_REPEAT")).collect();
+        std::fs::write(world.folder.path().join("session/audit"), "in the way").unwrap();
+        let answer = world.run("test_tokens", projects(all));
+        assert_eq!(texts(table(&answer)["reason"]), [Some("audit"); 30]);
+        assert!(world.silent.1.accept().is_err(), "somebody connected");
+    }
+
+    #[test]
+    fn projects_are_a_list_of_projects_and_short_names_and_nothing_else() {
+        let world = World::new();
+        assert_eq!(table(&world.run("test_tokens", projects([])))["works"].len(), 0);
+        assert_eq!(table(&world.run("test_tokens", Value::list([("projects", "STRANGER".into())])))["works"].len(), 1);
+        for (value, kind) in [
+            (Value::Nothing, Kind::Argument),
+            (Value::Flag(true), Kind::Argument),
+            (list([Value::Flag(true)]), Kind::Argument),
+            (list(["no name!".into()]), Kind::Argument),
+            (list(["0123456789ABCDEF0123456789ABCDEF".into()]), Kind::TokenInArgument),
+        ] {
+            for op in ["test_tokens", "export_many"] {
+                let Err(error) = crate::border::start(op, Value::list([("projects", value.clone())]), &world.session)
+                else {
+                    panic!("{value:?}")
+                };
+                assert_eq!(error.kind, kind, "{value:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn remarks_name_their_project_and_progress_is_that_of_all() {
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&heard);
+        let log = Events::new(move |event| sink.lock().unwrap().push(event));
+        let progress = Progress::new(2);
+        let (a, b) = (progress.told_by(0, "A".into(), log.clone()), progress.told_by(1, "B".into(), log));
+        a.note("n");
+        b.warning("w");
+        a.once("o");
+        a.progress(10, 1);
+        b.progress(100, 2);
+        std::thread::sleep(PACE);
+        a.progress(20, 3);
+        let all = [
+            Event::Note("`A`: n".into()),
+            Event::Warning("`B`: w".into()),
+            Event::Once("o".into()),
+            Event::Progress { bytes: 10, rows: 1 },
+            Event::Progress { bytes: 120, rows: 5 },
+        ];
+        assert_eq!(*heard.lock().unwrap(), all);
+    }
+}

@@ -4,6 +4,9 @@
 //!
 //! One small file a server, in the user's data folder or in a folder that a site's users share: the time of
 //! every permit of the last 60 seconds, 8 bytes each (milliseconds since 1970, big-endian), under a side lock.
+//!
+//! Where all are taken, a permit is booked ahead: its time is when the next one is free, and whoever has it waits until
+//! then. So nobody who waits can be overtaken again and again by somebody quicker.
 
 use std::collections::HashMap;
 use std::io::{ErrorKind, Write};
@@ -30,25 +33,15 @@ const CAP: u64 = 64 << 10;
 #[derive(Clone, Default)]
 pub(crate) struct Limits(Arc<Mutex<HashMap<PathBuf, Desk>>>);
 
-/// Those who ask for permits for one server.
-type Desk = Arc<Group<usize, Result<Granted>>>;
-type Place = group::Place<usize, Result<Granted>>;
+/// Those who ask for permits for one server: how many each wants, and how long each has to wait for the last of them.
+type Desk = Arc<Group<usize, Result<Duration>>>;
+type Place = group::Place<usize, Result<Duration>>;
 
 impl Limits {
     fn desk(&self, path: &Path) -> Desk {
         let mut desks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(desks.entry(path.to_owned()).or_default())
     }
-}
-
-/// What came of asking for permits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Granted {
-    permits: usize,
-    /// Where these are not all: how long to wait before asking for the rest.
-    wait: Duration,
-    /// Whether this is the one who says so, of all who wait.
-    tells: bool,
 }
 
 /// Waits until `n` requests may go to a server. Loopback is exempt: nobody bans it.
@@ -93,59 +86,45 @@ struct Permits {
 }
 
 impl Permits {
-    /// Waits until `left` permits were granted. What must be waited for is said once.
+    /// Waits until `n` requests may go. If that takes time, it is said.
     async fn reserve(
         &self,
         limits: &Limits,
         clock: &Arc<dyn Clock>,
-        mut left: usize,
-        say: impl Fn(Duration),
+        n: usize,
+        say: impl FnOnce(Duration),
     ) -> Result<()> {
-        let desk = limits.desk(&self.path);
-        let mut told = false;
-        while left > 0 {
-            let (permits, clock) = (self.clone(), Arc::clone(clock));
-            let granted = desk.join(left, move |places| permits.serve(clock.as_ref(), places)).await??;
-            left = left.saturating_sub(granted.permits);
-            if left > 0 {
-                if granted.tells && !told {
-                    told = true;
-                    say(granted.wait);
-                }
-                tokio::time::sleep(granted.wait).await;
-            }
+        let (permits, clock) = (self.clone(), Arc::clone(clock));
+        let wait = limits.desk(&self.path).join(n, move |places| permits.serve(clock.as_ref(), places)).await??;
+        if !wait.is_zero() {
+            say(wait);
+            tokio::time::sleep(wait).await;
         }
         Ok(())
     }
 
     /// Serves all who ask, in the order in which they came, with one look into the file. Blocks.
     fn serve(&self, clock: &dyn Clock, places: Vec<Place>) {
-        let asked = places.iter().map(|place| place.job).sum();
-        let taken = self.take(|| clock.now(), asked);
-        let (mut free, wait) = match taken {
-            Ok(taken) => taken,
+        match self.take(|| clock.now(), places.iter().map(|place| place.job).sum()) {
+            Ok(waits) => {
+                let mut waits = waits.into_iter();
+                for place in places {
+                    let last = waits.by_ref().take(place.job).last();
+                    place.answer(Ok(last.unwrap_or_default()));
+                }
+            }
             Err(error) => {
                 for place in places {
                     place.answer(Err(error.clone()));
                 }
-                return;
             }
-        };
-        let mut tells = true;
-        for place in places {
-            let permits = place.job.min(free);
-            free -= permits;
-            let waits = permits < place.job;
-            place.answer(Ok(Granted { permits, wait, tells: waits && tells }));
-            tells = tells && !waits;
         }
     }
 
-    /// Takes as many of `n` permits as there are, and says how long to wait before asking for the rest. Whoever wants
-    /// many does not wait until all of them are free: others, who want few, would always be quicker.
+    /// Takes `n` permits, and says of each how long to wait for it: not at all, or until it is free.
     ///
     /// The clock is read under the lock: whoever waited for it would count the others' later permits as its own.
-    fn take(&self, now: impl Fn() -> SystemTime, n: usize) -> Result<(usize, Duration)> {
+    fn take(&self, now: impl Fn() -> SystemTime, n: usize) -> Result<Vec<Duration>> {
         self.take_from_file(now, n).map_err(|error| {
             let mut limit =
                 Error::new(Kind::Limit, format!("the limiter cannot count this request: {}", error.message))
@@ -155,7 +134,7 @@ impl Permits {
         })
     }
 
-    fn take_from_file(&self, now: impl Fn() -> SystemTime, n: usize) -> Result<(usize, Duration)> {
+    fn take_from_file(&self, now: impl Fn() -> SystemTime, n: usize) -> Result<Vec<Duration>> {
         if let Some(folder) = self.path.parent() {
             if self.shared { shared_folder(folder)? } else { file::make_private_folder(folder)? }
         }
@@ -163,24 +142,24 @@ impl Permits {
         let now = now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
         let window = self.window.as_millis() as u64;
         let mut times = read(&self.path)?;
-        // A time ahead of now is a clock that was set back, or a file that others wrote: it counts as now.
-        for time in &mut times {
-            *time = (*time).min(now);
-        }
-        times.retain(|time| now - *time < window);
+        times.retain(|time| *time > now || now - *time < window);
         times.sort_unstable();
-        let free = self.limit.saturating_sub(times.len());
-        let granted = n.min(free);
-        if granted > 0 {
-            times.extend(std::iter::repeat_n(now, granted));
-            write(&self.path, &times, self.shared)?;
+        for (at, time) in times.iter_mut().enumerate() {
+            // So far ahead this one cannot be booked: a clock was set back, or others wrote the file.
+            *time = (*time).min(now + (at / self.limit) as u64 * window);
         }
-        // The next permit is free when all but `limit - 1` of these are older than the window.
-        let wait = match times.len().checked_sub(self.limit).and_then(|at| times.get(at)) {
-            Some(oldest) if granted < n => Duration::from_millis((oldest + window - now).max(1)),
-            _ => Duration::ZERO,
-        };
-        Ok((granted, wait))
+        let mut waits = Vec::new();
+        for _ in 0..n {
+            // As many as the limit are in no window: the next one comes a window behind the last but so many.
+            let free = match times.len().checked_sub(self.limit) {
+                Some(at) => now.max(times[at] + window),
+                None => now,
+            };
+            times.insert(times.partition_point(|time| *time <= free), free);
+            waits.push(Duration::from_millis(free - now));
+        }
+        write(&self.path, &times, self.shared)?;
+        Ok(waits)
     }
 }
 
@@ -222,10 +201,10 @@ mod tests {
 
     /// One permit, or how long to wait for it.
     fn one(permits: &Permits, ms: u64) -> Option<Duration> {
-        match permits.take(|| at(ms), 1).unwrap() {
-            (1, Duration::ZERO) => None,
-            (0, wait) if !wait.is_zero() => Some(wait),
-            strange => panic!("{strange:?}"),
+        match permits.take(|| at(ms), 1).unwrap()[..] {
+            [Duration::ZERO] => None,
+            [wait] => Some(wait),
+            _ => panic!("not one"),
         }
     }
 
@@ -241,22 +220,26 @@ mod tests {
             assert_eq!(one(&permits, ms), None);
         }
         assert_eq!(one(&permits, 500), Some(Duration::from_millis(59_500)));
-        assert_eq!(one(&permits, 59_999), Some(Duration::from_millis(1)));
-        assert_eq!(one(&permits, 60_000), None);
-        assert_eq!(one(&permits, 60_000), Some(Duration::from_millis(1)));
+        assert_eq!(one(&permits, 59_999), Some(Duration::from_millis(2)));
+        assert_eq!(one(&permits, 60_002), None);
+        assert_eq!(one(&permits, 60_002), Some(Duration::from_millis(1)));
     }
 
     #[test]
-    fn who_asks_for_many_gets_what_is_free_and_waits_for_the_next_one_only() {
+    fn permits_that_are_booked_ahead_come_in_turn() {
         let folder = tempfile::tempdir().unwrap();
-        let permits = permits(folder.path(), 10);
-        assert_eq!(permits.take(|| at(0), 7).unwrap(), (7, Duration::ZERO));
-        assert_eq!(permits.take(|| at(5), 7).unwrap(), (3, Duration::from_millis(59_995)));
-        assert_eq!(permits.take(|| at(60_000), 4).unwrap(), (4, Duration::ZERO));
-        assert_eq!(permits.take(|| at(60_001), 9).unwrap(), (3, Duration::from_millis(4)));
+        let permits = permits(folder.path(), 3);
+        let take = |ms, n| {
+            permits.take(|| at(ms), n).unwrap().iter().map(|wait| ms + wait.as_millis() as u64).collect::<Vec<_>>()
+        };
+        assert_eq!(take(0, 2), [0, 0]);
+        assert_eq!(take(10, 4), [10, 60_000, 60_000, 60_010]);
+        // Who asks later, and quicker, comes behind them.
+        assert_eq!(take(59_999, 1), [120_000]);
+        assert_eq!(take(60_005, 3), [120_000, 120_010, 180_000]);
         // A limit that was lowered counts what is there.
-        let lower = Permits { limit: 4, ..permits };
-        assert_eq!(lower.take(|| at(60_002), 1).unwrap(), (0, Duration::from_millis(59_998)));
+        let lower = Permits { limit: 1, ..permits.clone() };
+        assert_eq!(lower.take(|| at(60_005), 1).unwrap(), [Duration::from_millis(180_000 - 60_005) + WINDOW]);
     }
 
     #[test]
@@ -350,6 +333,150 @@ mod tests {
         assert_eq!(granted, 100);
     }
 
+    /// Counts the looks into the file: each reads the clock once.
+    struct Counting(std::sync::atomic::AtomicUsize);
+
+    impl Clock for Counting {
+        fn now(&self) -> SystemTime {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            std::thread::sleep(Duration::from_millis(5));
+            at(0)
+        }
+        fn elapsed(&self) -> Duration {
+            Duration::ZERO
+        }
+    }
+
+    #[tokio::test]
+    async fn calls_that_ask_at_the_same_time_share_a_look_into_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (permits, limits) = (permits(folder.path(), 500), Limits::default());
+        let counting = Arc::new(Counting(0.into()));
+        let clock: Arc<dyn Clock> = Arc::clone(&counting) as Arc<dyn Clock>;
+        let asking: Vec<_> = (0..100)
+            .map(|_| {
+                let (permits, limits, clock) = (permits.clone(), limits.clone(), Arc::clone(&clock));
+                tokio::spawn(async move { permits.reserve(&limits, &clock, 1, |_| panic!("nobody waits")).await })
+            })
+            .collect();
+        for one in asking {
+            one.await.unwrap().unwrap();
+        }
+        let looks = counting.0.load(std::sync::atomic::Ordering::SeqCst);
+        assert!((1..=5).contains(&looks), "{looks} looks for 100 calls");
+        assert_eq!(read(&permits.path).unwrap().len(), 100, "each call counts");
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_cannot_be_used_refuses_all_who_ask() {
+        let folder = tempfile::tempdir().unwrap();
+        let in_the_way = folder.path().join("file");
+        std::fs::write(&in_the_way, "").unwrap();
+        let (permits, limits) = (permits(&in_the_way, 500), Limits::default());
+        let clock: Arc<dyn Clock> = Arc::new(Counting(0.into()));
+        let asking: Vec<_> = (0..30)
+            .map(|_| {
+                let (permits, limits, clock) = (permits.clone(), limits.clone(), Arc::clone(&clock));
+                tokio::spawn(async move { permits.reserve(&limits, &clock, 1, |_| ()).await })
+            })
+            .collect();
+        for one in asking {
+            assert_eq!(one.await.unwrap().unwrap_err().kind, Kind::Limit);
+        }
+    }
+
+    /// Where a child process of the test below finds the permits.
+    const CHILD: &str = "KEYCAP_TEST_PERMITS";
+    const CALLS: usize = 120;
+
+    fn one_budget(folder: &Path) -> Permits {
+        Permits { limit: 60, window: Duration::from_secs(1), ..permits(folder, 0) }
+    }
+
+    /// Makes its calls, 25 side by side, and prints when each got its permit.
+    #[allow(clippy::print_stdout)]
+    fn call_side_by_side(folder: &Path) {
+        let (permits, limits) = (one_budget(folder), Limits::default());
+        let clock: Arc<dyn Clock> = Arc::new(crate::ctx::SystemClock::new());
+        std::fs::write(folder.join(format!("ready-{}", std::process::id())), "").unwrap();
+        while !folder.join("go").exists() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let calls = (0..CALLS).map(|_| {
+            let (permits, limits, clock) = (permits.clone(), limits.clone(), Arc::clone(&clock));
+            async move {
+                permits.reserve(&limits, &clock, 1, |_| ()).await?;
+                println!("\ngranted {}", clock.now().duration_since(UNIX_EPOCH).unwrap().as_millis());
+                Ok(())
+            }
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let done = runtime.block_on(crate::redcap::side_by_side(calls.collect()));
+        assert!(done.iter().all(|(result, _)| result.is_ok()));
+    }
+
+    /// Looks over the shoulder of two processes: the file is read, under its lock, so often that no permit is missed.
+    #[test]
+    fn two_processes_with_many_calls_side_by_side_stay_within_one_budget_and_both_get_on() {
+        if let Some(folder) = std::env::var_os(CHILD) {
+            return call_side_by_side(Path::new(&folder));
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let permits = one_budget(folder.path());
+        let start = || {
+            let name = "redcap::limiter::tests::two_processes_with_many_calls_side_by_side_stay_within_one_budget_and_both_get_on";
+            std::process::Command::new(std::env::current_exe().unwrap())
+                .args([name, "--exact", "--nocapture", "--test-threads=1"])
+                .env(CHILD, folder.path())
+                .stdout(std::process::Stdio::piped())
+                .spawn()
+                .unwrap()
+        };
+        let mut children = [start(), start()];
+        let ready = |child: &std::process::Child| folder.path().join(format!("ready-{}", child.id())).exists();
+        while !children.iter().all(ready) {
+            assert!(children.iter_mut().all(|child| child.try_wait().unwrap().is_none()));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        std::fs::write(folder.path().join("go"), "").unwrap();
+        let mut seen = std::collections::BTreeMap::<u64, usize>::new();
+        loop {
+            let ended = children.iter_mut().all(|child| child.try_wait().unwrap().is_some());
+            let times = {
+                let _lock = SideLock::take(&permits.path.with_extension("lock"), false, PATIENCE).unwrap();
+                read(&permits.path).unwrap()
+            };
+            for time in &times {
+                let count = times.iter().filter(|other| *other == time).count();
+                seen.entry(*time).and_modify(|most| *most = count.max(*most)).or_insert(count);
+            }
+            if ended {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(3));
+        }
+        assert_eq!(seen.values().sum::<usize>(), 2 * CALLS);
+        for start in seen.keys() {
+            let in_window: usize = seen.range(start..&(start + 1000)).map(|(_, count)| count).sum();
+            assert!(in_window <= permits.limit, "{in_window} permits in the second from {start}");
+        }
+        let granted = children.map(|child| {
+            let output = child.wait_with_output().unwrap();
+            assert!(output.status.success());
+            let said = String::from_utf8(output.stdout).unwrap();
+            let mut times: Vec<u64> =
+                said.lines().filter_map(|line| line.strip_prefix("granted ")?.parse().ok()).collect();
+            times.sort_unstable();
+            assert_eq!(times.len(), CALLS);
+            times
+        });
+        for (one, other) in [(&granted[0], &granted[1]), (&granted[1], &granted[0])] {
+            let meanwhile = other.iter().filter(|time| *time <= &one[CALLS - 1]).count();
+            // A quicker one gets more, but the other has at least the round that it booked at the start.
+            assert!(meanwhile >= 20, "when one had all of its {CALLS} calls, the other had {meanwhile}");
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(40))]
         #[test]
@@ -360,9 +487,8 @@ mod tests {
             let mut now = 0;
             for (step, n) in steps {
                 now += step;
-                let (taken, wait) = permits.take(|| at(now), n).unwrap();
-                granted.extend(std::iter::repeat_n(now, taken));
-                prop_assert_eq!(wait.is_zero(), taken == n);
+                let waits = permits.take(|| at(now), n).unwrap();
+                granted.extend(waits.iter().map(|wait| now + wait.as_millis() as u64));
             }
             for start in &granted {
                 let in_window = granted.iter().filter(|time| (*start..start + 60_000).contains(time)).count();

@@ -84,6 +84,10 @@ const fn test(name: &'static str, server: &'static str, end: End, sees: &'static
     Happening { name, ways: BOTH, does: "test", server, end, sees }
 }
 
+const fn many(name: &'static str, server: &'static str, end: End, sees: &'static str) -> Happening {
+    Happening { does: "test-many", ..test(name, server, end, sees) }
+}
+
 const fn alone(name: &'static str, does: &'static str, sees: &'static str) -> Happening {
     Happening { name, ways: &[Way::Nowhere], does, server: "answer", end: End::Answer, sees }
 }
@@ -110,5 +114,8 @@ pub const HAPPENINGS: &[Happening] = &[
     Happening { does: "export", ..test("token in an export", "echo-records", End::Answer, "error token_echo") },
     Happening { does: "export", ..test("Ctrl-C in an export", "records", End::Interrupt, "interrupt") },
     test("Ctrl-C", "answer", End::Interrupt, "interrupt"),
+    many("side by side", "answer", End::Answer, "TRUE"),
+    many("side by side, refused", "refused", End::Answer, "token_refused"),
+    many("side by side, Ctrl-C", "answer", End::Interrupt, "interrupt"),
     test("success, again", "answer", End::Answer, "TRUE"),
 ];
