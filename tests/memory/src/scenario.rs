@@ -84,6 +84,10 @@ const fn test(name: &'static str, server: &'static str, end: End, sees: &'static
     Happening { name, ways: BOTH, does: "test", server, end, sees }
 }
 
+const fn does(does: &'static str, happening: Happening) -> Happening {
+    Happening { does, ..happening }
+}
+
 const fn alone(name: &'static str, does: &'static str, sees: &'static str) -> Happening {
     Happening { name, ways: &[Way::Nowhere], does, server: "answer", end: End::Answer, sees }
 }
@@ -106,6 +110,11 @@ pub const HAPPENINGS: &[Happening] = &[
     test("token in data", "echo-data", End::Answer, "error token_echo"),
     test("token in long data", "echo-long-data", End::Answer, "error token_echo"),
     test("token in a redirect", "echo-header", End::Answer, "error redirect"),
+    does("call", test("any call", "answer", End::Answer, "called")),
+    does("file", test("a file", "answer", End::Answer, "written")),
+    does("file", test("token in a file", "echo-data", End::Answer, "error token_echo")),
+    does("file", test("Ctrl-C in a file", "answer", End::Interrupt, "interrupt")),
+    does("send", test("a file that is sent", "answer", End::Answer, "sent")),
     test("Ctrl-C", "answer", End::Interrupt, "interrupt"),
     test("success, again", "answer", End::Answer, "TRUE"),
 ];
