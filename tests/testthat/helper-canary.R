@@ -223,7 +223,7 @@ canary_walk <- function(store) {
     give("CANARY_ECHO", canary())
     asked <- setup("ECHO", do.call(local_echo, echoing[[about]])$uri, token_name = "CANARY_ECHO")
     canary_calls(step, asked, world, about)
-    delete_project("ECHO")
+    suppressMessages(delete_project("ECHO"))
   }
 
   changed <- setup("CHANGED", local_echo(200, sub("%TOKEN%", "x", title), "application/json", version = TRUE)$uri, token_name = "CANARY_CH")

@@ -350,7 +350,7 @@ fn outcome_unknown(why: &Error) -> Error {
     let why = &why.message;
     Error::new(
         Kind::OutcomeUnknown,
-        format!("the import was sent and its outcome is not known ({why}); it is not sent again"),
+        format!("the write was sent and its outcome is not known ({why}); it is not sent again"),
     )
     .hint("look in REDCap's log whether it arrived before you send it again")
 }

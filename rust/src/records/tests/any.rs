@@ -242,8 +242,8 @@ async fn a_file_with_the_token_in_it_is_withheld_and_nothing_of_it_stays() {
     let headers = "HTTP/1.1 200 X\r\nContent-Type: application/pdf; name=\"a.pdf\"\r\nConnection: close\r\n\r\n";
     let token = TOKEN.to_lowercase();
     let bytes = move || {
-        let begin = [headers.as_bytes(), &[0xff; 100_000], &token.as_bytes()[..20]].concat();
-        Say::Raw([&begin[..], &token.as_bytes()[20..], &[0; 100_000]].concat())
+        let begin = [headers.as_bytes(), &vec![0xff; 100_000], &token.as_bytes()[..20]].concat();
+        Say::Raw([&begin[..], &token.as_bytes()[20..], &vec![0; 100_000]].concat())
     };
     let (got, world) = once(bytes, plan("pdf", &[], None, Some(folder.path()))).await;
     assert_eq!(got.unwrap_err().kind, Kind::TokenEcho);
