@@ -237,8 +237,8 @@ check_parameters <- function(parameters, call) {
   }
   # A name that the user mistyped may be anything, a token too: no message repeats it.
   shown <- ifelse(grepl("^[A-Za-z][A-Za-z0-9_]{0,30}$", names), names, "...")
-  parameters <- Map(check_parameter, parameters, shown, MoreArgs = list(call = call))
-  stats::setNames(parameters, names)
+  checked <- lapply(seq_along(parameters), function(i) check_parameter(parameters[[i]], shown[i], call))
+  stats::setNames(checked, names)
 }
 
 check_parameter <- function(x, argument, call) {

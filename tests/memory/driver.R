@@ -48,6 +48,26 @@ commands <- list(
       if (all(tested$works %in% TRUE)) "TRUE" else toString(unique(tested$reason))
     })
   },
+  "call" = function(short_name) {
+    seen({
+      redcap_call(kept[[short_name]], "project", format = "json", as = "text")
+      "called"
+    })
+  },
+  "file" = function(short_name) {
+    seen({
+      unlink(export_file(kept[[short_name]], 1, "letter", to = tempfile()))
+      "written"
+    })
+  },
+  "send" = function(short_name) {
+    seen({
+      file <- tempfile()
+      writeLines("a letter", file)
+      redcap_call(kept[[short_name]], "file", action = "import", record = 1, field = "letter", file = file)
+      "sent"
+    })
+  },
   # A copy that must be found, so that a scan that finds nothing has something to find.
   "decoy" = function(file) {
     kept$decoy <- readLines(file, warn = FALSE)

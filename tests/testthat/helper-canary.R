@@ -218,6 +218,19 @@ canary_walk <- function(store) {
   ask("interrupted", silent$uri)
   interrupter$kill()
 
+  echoing <- list(
+    "a file that echoes" = list(200, "%PDF %token% %TOKEN%", "application/pdf; name=\"%TOKEN%.pdf\""),
+    "rows that echo" = list(200, "username,%token%\na,b\n", "text/csv"),
+    "an error that echoes" = list(400, echo, "text/plain"),
+    "a gateway" = list(502, page, "text/html")
+  )
+  for (about in names(echoing)) {
+    give("CANARY_ECHO", canary())
+    asked <- setup("ECHO", do.call(local_echo, echoing[[about]])$uri, token_name = "CANARY_ECHO")
+    canary_calls(step, asked, world, about)
+    suppressMessages(delete_project("ECHO"))
+  }
+
   changed <- setup("CHANGED", local_echo(200, sub("%TOKEN%", "x", title), "application/json", version = TRUE)$uri, token_name = "CANARY_CH")
   give("CANARY_CH", canary())
   changed$project_id <- "2"
@@ -274,6 +287,7 @@ canary_walk <- function(store) {
   step("test_project_tokens", "it works", function() test_project_tokens(both))
   step("export_many", "it works", function() export_many(both))
   step("export_many", "to files", function() export_many(both, to = file.path(world, "exports")))
+  canary_calls(step, on_sandbox, world)
   step("sandbox_regenerate_token", "into a file", function() {
     sandbox_regenerate_token(sandbox, "TEST", "exporter", to = file.path(world, "issued again"))
   })
@@ -349,6 +363,25 @@ canary_walk <- function(store) {
     export_many = function(token) list(project, tz = token),
     export_many = function(token) list(project, batch_size = token),
     export_many = function(token) list(project, to = token),
+    redcap_call = function(token) list(token, "record"),
+    redcap_call = function(token) list(project, token),
+    redcap_call = function(token) list(project, "record", token),
+    redcap_call = function(token) list(project, "record", token = token),
+    redcap_call = function(token) list(project, "record", fields = c("a", token)),
+    redcap_call = function(token) list(project, "record", data = list(token)),
+    redcap_call = function(token) list(project, "record", as = token),
+    redcap_call = function(token) list(project, "pdf", to = token),
+    export_metadata = function(token) list(project, fields = token),
+    export_instruments = function(token) list(token),
+    export_users = function(token) list(token),
+    export_log = function(token) list(project, user = token),
+    export_log = function(token) list(project, begin = token),
+    export_log = function(token) list(project, tz = token),
+    export_file = function(token) list(project, token, token),
+    export_file = function(token) list(project, 1, "letter", to = token),
+    next_record_name = function(token) list(token),
+    project_info = function(token) list(spoilt("project_id", token)),
+    redcap_version = function(token) list(spoilt("redcap_uri", token)),
     stop_sandbox = function(token) list(token),
     run_sandbox = function(token) list(token),
     sandbox_issue_token = function(token) list(sandbox, token, "exporter", to = token),
@@ -387,6 +420,32 @@ canary_walk <- function(store) {
     in_files = hits_in_files(files, tokens),
     audit = sum(lengths(lapply(audit_files(), readLines, warn = FALSE)))
   )
+}
+
+# Every function that makes a call, once.
+canary_calls <- function(step, project, world, about = "it works") {
+  folder <- file.path(world, "files")
+  unlink(folder, recursive = TRUE)
+  dir.create(folder)
+  own <- tempfile(tmpdir = world)
+  writeLines("a letter", own)
+  write <- list(project, "file", action = "import", record = 1, field = "letter", file = own)
+  calls <- list(
+    redcap_call = function() redcap_call(project, "user"),
+    redcap_call = function() redcap_call(project, "pdf", to = folder),
+    redcap_call = function() redcap_call(project, "pdf", as = "text"),
+    redcap_call = function() do.call(redcap_call, write),
+    redcap_call = function() redcap_call(project, "nobodyKnows"),
+    export_file = function() export_file(project, 1, "letter", to = folder),
+    export_metadata = function() export_metadata(project),
+    export_instruments = function() export_instruments(project),
+    export_users = function() export_users(project),
+    export_log = function() export_log(project, type = "manage"),
+    project_info = function() project_info(project),
+    next_record_name = function() next_record_name(project),
+    redcap_version = function() redcap_version(project)
+  )
+  for (n in seq_along(calls)) step(names(calls)[n], about, calls[[n]])
 }
 
 # Calls a function with a list of arguments in such a way that no call holds a value.

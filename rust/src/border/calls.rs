@@ -56,7 +56,7 @@ pub(super) fn instruments(arguments: &Arguments, session: &Session) -> Result<Ta
 /// `export_users`: `project`. Answers `data`: codes of rights are whole numbers, `expiration` a date.
 pub(super) fn users(arguments: &Arguments, session: &Session) -> Result<Task> {
     run(arguments, session, ask("user", Vec::new()), |ctx, _, table| {
-        say_types(ctx, give_types(table, &USERS, "UTC"));
+        say_types(ctx, &give_types(table, &USERS, "UTC"));
         Ok(())
     })
 }
@@ -71,7 +71,7 @@ pub(super) fn information(arguments: &Arguments, session: &Session) -> Result<Ta
                 .hint("check `redcap_uri`: the API address ends in `/api/`"));
         };
         same_project(ctx, entry, hinted.as_deref(), id)?;
-        say_types(ctx, give_types(table, &PROJECT, "UTC"));
+        say_types(ctx, &give_types(table, &PROJECT, "UTC"));
         Ok(())
     })
 }
@@ -100,7 +100,7 @@ pub(super) fn log(arguments: &Arguments, session: &Session) -> Result<Task> {
             let names = ["timestamp", "username", "action", "details", "record"];
             table.columns = names.map(|name| (name.to_owned(), none.clone())).into();
         }
-        say_types(ctx, give_types(table, &[("timestamp", Type::DateTime)], &zone));
+        say_types(ctx, &give_types(table, &[("timestamp", Type::DateTime)], &zone));
         Ok(())
     })
 }
@@ -239,7 +239,7 @@ fn run(
     })
 }
 
-fn say_types(ctx: &Ctx, left: Vec<String>) {
+fn say_types(ctx: &Ctx, left: &[String]) {
     if !left.is_empty() {
         let names: Vec<_> = left.iter().map(|name| format!("`{name}`")).collect();
         ctx.log.warning(format!("values of {} are not of their usual type; they stay as text", names.join(", ")));
@@ -336,8 +336,8 @@ mod tests {
         Arguments::new(Value::List(items)).unwrap()
     }
 
-    fn one(value: Value) -> Result<Parameter> {
-        parameter("x", &value)
+    fn one(value: &Value) -> Result<Parameter> {
+        parameter("x", value)
     }
 
     fn list(items: Vec<Value>) -> Value {
@@ -362,7 +362,7 @@ mod tests {
             ),
             (list(Vec::new()), Parameter::Texts(Vec::new())),
         ] {
-            assert_eq!(one(value).unwrap(), written);
+            assert_eq!(one(&value).unwrap(), written);
         }
     }
 
@@ -376,7 +376,7 @@ mod tests {
             list(vec![Value::Nothing]),
             list(vec![list(vec!["hunter2".into()])]),
         ] {
-            let error = one(value).unwrap_err();
+            let error = one(&value).unwrap_err();
             assert!(error.kind == Kind::Argument && error.message.starts_with("`x`"), "{error:?}");
             assert!(!format!("{error:?}").contains("hunter2"));
         }

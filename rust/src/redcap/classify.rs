@@ -45,6 +45,13 @@ pub(crate) fn is_data(status: u16, head: &[u8], expect: Expect) -> bool {
     }
 }
 
+/// Whether an answer is a file. A file may begin like anything else; that it has a name tells it from errors and
+/// pages. Without one it must have a type: what PHP says of its own has that of a page.
+pub(super) fn is_file(status: u16, named: bool, content_type: Option<&str>, head: &[u8]) -> bool {
+    let typed = content_type.is_some() && !is_html(content_type);
+    status == 200 && (named || (typed && is_data(status, head, Expect::Bytes)))
+}
+
 /// How many first bytes of a body [`is_data`] must see. A short text is seen whole: nothing else tells it from a
 /// complaint.
 pub(super) fn head_of(expect: Expect) -> usize {
@@ -419,6 +426,16 @@ mod tests {
         }
         assert!(is_data(200, b"%PDF-1.4", Expect::Bytes) && is_data(200, b"\xff\0", Expect::Bytes));
         assert!(!is_data(200, b"<html>", Expect::Bytes) && !is_data(200, b"ERROR: x", Expect::Bytes));
+    }
+
+    #[test]
+    fn a_file_is_known_by_its_name_or_its_type() {
+        let pdf = Some("application/pdf");
+        assert!(is_file(200, true, Some("text/html"), b"<html>") && is_file(200, true, None, b"ERROR: x"));
+        assert!(is_file(200, false, pdf, b"%PDF") && is_file(200, false, Some("text/csv"), b""));
+        assert!(!is_file(200, false, Some("text/html; charset=utf-8"), b"Could not connect as 'u' with 'p'"));
+        assert!(!is_file(200, false, None, b"%PDF") && !is_file(200, false, pdf, b"<html>"));
+        assert!(!is_file(400, true, pdf, b"%PDF") && !is_file(200, false, pdf, b"ERROR: x"));
     }
 
     #[test]

@@ -27,10 +27,11 @@ fn parameter(header: &str, wanted: &str) -> Option<String> {
         match c {
             '"' => quoted = !quoted,
             ';' if !quoted => {
-                if !first && let Some((name, value)) = part.split_once('=') {
-                    if name.trim().eq_ignore_ascii_case(wanted) {
-                        return Some(value.trim().to_owned());
-                    }
+                if !first
+                    && let Some((name, value)) = part.split_once('=')
+                    && name.trim().eq_ignore_ascii_case(wanted)
+                {
+                    return Some(value.trim().to_owned());
                 }
                 first = false;
                 part.clear();

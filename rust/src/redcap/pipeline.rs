@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
 use super::answer::{Collected, Sink};
-use super::classify::{Head, MOST_TEXT, classify, head_of, is_data, is_out_of_memory};
+use super::classify::{Head, MOST_TEXT, classify, head_of, is_data, is_file, is_out_of_memory};
 use super::request::{Expect, Request};
 use super::{file_name, limiter, policy};
 use crate::audit::{Entry, Intent, Outcome, RedcapUser, Refused, SharedLog};
@@ -267,9 +267,12 @@ impl Operation {
             other => other.map_err(unknown)?,
         };
         let name = file_name::offered(answer.content_disposition.as_deref(), answer.content_type.as_deref());
-        // A file may begin like anything else; that it has a name tells it from errors and pages.
-        let file = request.expect == Expect::Bytes && answer.status == 200 && name.is_some();
-        if !file && !is_data(answer.status, &head, request.expect) {
+        let good = if request.expect == Expect::Bytes {
+            is_file(answer.status, name.is_some(), answer.content_type.as_deref(), &head)
+        } else {
+            is_data(answer.status, &head, request.expect)
+        };
+        if !good {
             if !ended {
                 // What comes behind an error is of no interest where it breaks off or never ends.
                 let _ = gather(&mut answer, &mut head, MOST_TEXT, &mut open.outcome.bytes).await;
@@ -395,7 +398,7 @@ fn outcome_unknown(why: &Error) -> Error {
     let why = &why.message;
     Error::new(
         Kind::OutcomeUnknown,
-        format!("the import was sent and its outcome is not known ({why}); it is not sent again"),
+        format!("the write was sent and its outcome is not known ({why}); it is not sent again"),
     )
     .hint("look in REDCap's log whether it arrived before you send it again")
 }

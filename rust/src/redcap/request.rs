@@ -399,10 +399,11 @@ mod tests {
         };
         let mut expected = [part("token", token), part("content", "file"), part("action", "import")].concat();
         expected += &part("record", "a&\u{e4}");
-        expected += &format!(
+        let file = format!(
             "--{boundary}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a%22b__.pdf\"\r\n\
              Content-Type: application/octet-stream\r\n\r\n"
         );
+        expected += &file;
         let expected = [expected.as_bytes(), b"\0\xff\r\n", format!("\r\n--{boundary}--\r\n").as_bytes()].concat();
         assert_eq!(body.as_slice(), expected);
     }

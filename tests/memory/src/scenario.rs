@@ -88,6 +88,10 @@ const fn many(name: &'static str, server: &'static str, end: End, sees: &'static
     Happening { does: "test-many", ..test(name, server, end, sees) }
 }
 
+const fn does(does: &'static str, happening: Happening) -> Happening {
+    Happening { does, ..happening }
+}
+
 const fn alone(name: &'static str, does: &'static str, sees: &'static str) -> Happening {
     Happening { name, ways: &[Way::Nowhere], does, server: "answer", end: End::Answer, sees }
 }
@@ -113,6 +117,11 @@ pub const HAPPENINGS: &[Happening] = &[
     Happening { does: "export", ..test("export", "records", End::Answer, "2 rows") },
     Happening { does: "export", ..test("token in an export", "echo-records", End::Answer, "error token_echo") },
     Happening { does: "export", ..test("Ctrl-C in an export", "records", End::Interrupt, "interrupt") },
+    does("call", test("any call", "answer", End::Answer, "called")),
+    does("file", test("a file", "answer", End::Answer, "written")),
+    does("file", test("token in a file", "echo-data", End::Answer, "error token_echo")),
+    does("file", test("Ctrl-C in a file", "answer", End::Interrupt, "interrupt")),
+    does("send", test("a file that is sent", "answer", End::Answer, "sent")),
     test("Ctrl-C", "answer", End::Interrupt, "interrupt"),
     many("side by side", "answer", End::Answer, "TRUE"),
     many("side by side, refused", "refused", End::Answer, "token_refused"),

@@ -1,6 +1,7 @@
 //! The room as a whole: CSV against a slow reader, cells of every type, exports from servers that behave and others.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod any;
 mod csv;
 mod exports;
 mod kit;

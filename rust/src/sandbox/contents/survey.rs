@@ -105,11 +105,13 @@ fn code(place: &Place, what: &str, length: usize) -> String {
     letters(&[what, &place.record, &place.event, &place.form, &place.instance.to_string()], length)
 }
 
+/// What codes and links are made of.
+const ALPHABET: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
+
 /// Letters that follow from texts (FNV-1a). They open nothing.
 fn letters(texts: &[&str], length: usize) -> String {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     let bytes = texts.iter().flat_map(|text| text.bytes().chain([0xff]));
     bytes.for_each(|byte| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    const ALPHABET: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
     (0..length).map(|n| char::from(ALPHABET[(hash >> (5 * n)) as usize & 31])).collect()
 }
