@@ -38,6 +38,13 @@ commands <- list(
     seen(if (view_project_token(kept[[short_name]])$is_set) "seen" else "blank")
   },
   "test" = function(short_name) seen(test_project_token(kept[[short_name]])),
+  # So large that the request does not fit into the buffers that are wiped anyway.
+  "import" = function(short_name) {
+    seen({
+      import_records(kept[[short_name]], data.frame(id = 1, a = strrep("a b ", 5e5)), dry_run = FALSE)
+      "imported"
+    })
+  },
   # A copy that must be found, so that a scan that finds nothing has something to find.
   "decoy" = function(file) {
     kept$decoy <- readLines(file, warn = FALSE)

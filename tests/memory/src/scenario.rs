@@ -84,6 +84,10 @@ const fn test(name: &'static str, server: &'static str, end: End, sees: &'static
     Happening { name, ways: BOTH, does: "test", server, end, sees }
 }
 
+const fn import(name: &'static str, server: &'static str, sees: &'static str) -> Happening {
+    Happening { name, ways: BOTH, does: "import", server, end: End::Answer, sees }
+}
+
 const fn alone(name: &'static str, does: &'static str, sees: &'static str) -> Happening {
     Happening { name, ways: &[Way::Nowhere], does, server: "answer", end: End::Answer, sees }
 }
@@ -106,6 +110,8 @@ pub const HAPPENINGS: &[Happening] = &[
     test("token in data", "echo-data", End::Answer, "error token_echo"),
     test("token in long data", "echo-long-data", End::Answer, "error token_echo"),
     test("token in a redirect", "echo-header", End::Answer, "error redirect"),
+    import("import", "answer", "imported"),
+    import("import, reset", "reset-import", "error outcome_unknown"),
     test("Ctrl-C", "answer", End::Interrupt, "interrupt"),
     test("success, again", "answer", End::Answer, "TRUE"),
 ];

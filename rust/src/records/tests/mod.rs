@@ -3,6 +3,7 @@
 
 mod csv;
 mod exports;
+mod imports;
 mod kit;
 mod sandbox;
 mod tables;
