@@ -104,7 +104,7 @@ import_records <- function(
   }
   args <- list(
     project = check_project(project, call),
-    data = plain_data(data),
+    data = plain_data(data, call),
     problems = attr(data, "keycap_problems", exact = TRUE),
     dry_run = check_flag(dry_run, "dry_run", call),
     blanks = if (!missing(blanks)) check_string(blanks, "blanks", call),
@@ -125,18 +125,29 @@ import_records <- function(
 }
 
 # A data frame and nothing else, whatever class it had: plain columns, times as the clock of their zone shows them. Only
-# R knows the zones.
-plain_data <- function(data) {
+# R knows the zones, and only R knows in which encoding its texts are; what is not valid there it would quietly change.
+plain_data <- function(data, call) {
   columns <- lapply(unclass(data), plain_column)
+  texts <- lapply(columns, function(column) if (is.factor(column)) levels(column) else if (is.character(column)) column)
+  bad <- which(!vapply(texts, function(text) all(validEnc(text)) && !any(Encoding(text) == "bytes"), NA))
+  if (length(bad) > 0L) {
+    abort_argument(
+      sprintf("column %d of the data frame: a text is not valid in its encoding", bad[[1]]),
+      "data",
+      call,
+      "read the file again with its true encoding, or convert the column with `iconv()`"
+    )
+  }
+  columns <- lapply(columns, function(column) {
+    if (is.factor(column)) levels(column) <- enc2utf8(levels(column))
+    column
+  })
   structure(columns, names = names(data), class = "data.frame", row.names = .set_row_names(nrow(data)))
 }
 
 plain_column <- function(column) {
   if (inherits(column, "POSIXt")) {
     return(as.POSIXct(as.POSIXlt(column), tz = "UTC"))
-  }
-  if (is.factor(column)) {
-    levels(column) <- enc2utf8(levels(column))
   }
   column
 }

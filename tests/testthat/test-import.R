@@ -13,6 +13,25 @@ imports_sent <- function() {
   sum(grepl("\"intent\"", lines, fixed = TRUE) & grepl("record?action", lines, fixed = TRUE) & grepl("overwriteBehavior", lines, fixed = TRUE))
 }
 
+# Answers what is asked for before an import, and never the import itself.
+interrupted_import_answers <- function() {
+  answer <- function(body, n) {
+    if (n > 2) Sys.sleep(600)
+    http(200, if (n == 1) project else metadata, "application/json")
+  }
+  served_by(answer)
+}
+
+# An answer for `local_server()`, with what it needs in its other process.
+served_by <- function(answer) {
+  plain <- http
+  environment(plain) <- baseenv()
+  metadata <- "[{\"field_name\":\"id\",\"field_type\":\"text\"},{\"field_name\":\"a\",\"field_type\":\"text\"}]"
+  needs <- list(http = plain, project = "{\"project_id\":1}", metadata = metadata)
+  environment(answer) <- list2env(needs, parent = baseenv())
+  answer
+}
+
 local_test_project <- function(sandbox, short_name = "TEST") {
   setup_project(short_name, redcap_uri = sandbox$redcap_uri)
 }
@@ -135,7 +154,11 @@ test_that("columns that R can hold and REDCap cannot are refused by their number
   expect_match(bad(list(1)), "column 2 of the data frame", fixed = TRUE)
   expect_match(bad(1i), "column 2 of the data frame", fixed = TRUE)
   expect_match(bad(as.raw(1)), "column 2 of the data frame", fixed = TRUE)
-  expect_match(bad("\xff"), "not valid UTF-8", fixed = TRUE)
+  # R would turn these into `<ff>`.
+  raw <- "\xff"
+  for (text in list(raw, factor(raw), structure(raw, class = "AsIs"), `Encoding<-`(raw, "bytes"), `Encoding<-`(raw, "UTF-8"))) {
+    expect_match(bad(text), "column 2 of the data frame: a text is not valid in its encoding", fixed = TRUE)
+  }
   for (data in list(1, "x", NULL, list(record_id = 1), matrix(1))) {
     expect_match(conditionMessage(caught(import_records(project, data), "keycap_error_argument")), "`data` must be a data frame", fixed = TRUE)
   }
@@ -244,10 +267,11 @@ test_that("a connection that is torn behind the data leaves the outcome unknown,
   expect_identical(counts(sandbox)$contents$record, 1L)
   left <- import_records(project, data)
   expect_identical(unique(left$record), c("y3", "y4"))
+  counts(sandbox)
   # Going on, in batches.
   taken <- import_records(project, data[data$record_id %in% error$not_sent, ], dry_run = FALSE, batch_size = 1)
   expect_identical(taken$record, c("y3", "y4"))
-  expect_identical(counts(sandbox)$contents$record, 3L)
+  expect_identical(counts(sandbox)$contents$record, 2L)
   expect_identical(nrow(import_records(project, data)), 0L)
 })
 
@@ -260,17 +284,7 @@ test_that("an import that never left is a failure of the connection, and known n
     if (n == 2) close(parent.frame()$server)
     http(200, if (n == 1) project else metadata, "application/json")
   }
-  plain <- http
-  environment(plain) <- baseenv()
-  environment(answer) <- list2env(
-    list(
-      http = plain,
-      project = "{\"project_id\":1}",
-      metadata = "[{\"field_name\":\"id\",\"field_type\":\"text\"},{\"field_name\":\"a\",\"field_type\":\"text\"}]"
-    ),
-    parent = baseenv()
-  )
-  server <- local_server(answer)
+  server <- local_server(served_by(answer))
   project <- local_project(server$uri, "GONE")
   withr::local_envvar(REDCapSync_GONE = made_up_token())
   error <- tryCatch(import_records(project, data.frame(id = 1, a = 2), dry_run = FALSE), error = identity)
@@ -321,4 +335,36 @@ test_that("REDCap numbers the records when it is asked to", {
   expect_identical(unique(import_records(project, data, auto_number = TRUE)$kind), "new record")
   taken <- import_records(project, data, dry_run = FALSE, auto_number = TRUE)
   expect_identical(taken, data.frame(record = c("1201", "1202"), sent = c("a", "b")))
+})
+
+test_that("Ctrl-C while data are on their way says that the outcome is not known", {
+  local_world()
+  server <- local_server(interrupted_import_answers())
+  local_project(server$uri, "STUDY")
+  withr::local_envvar(REDCapSync_STUDY = made_up_token())
+  child <- callr::r_bg(
+    function() {
+      options(keycap.retries = 0)
+      said <- character()
+      outcome <- tryCatch(
+        withCallingHandlers(
+          keycap::import_records("STUDY", data.frame(id = 1, a = 2), dry_run = FALSE),
+          message = function(m) said <<- c(said, conditionMessage(m))
+        ),
+        interrupt = function(i) "interrupted"
+      )
+      list(outcome = outcome, said = said)
+    },
+    libpath = .libPaths()
+  )
+  withr::defer(child$kill())
+  wait_for(grepl("action=import", server$heard(), fixed = TRUE))
+  Sys.sleep(0.3)
+  child$interrupt()
+  child$wait(20000)
+  result <- child$get_result()
+  expect_identical(result$outcome, "interrupted")
+  expect_match(result$said, "its outcome is not known", fixed = TRUE, all = FALSE)
+  text <- unlist(lapply(audit_files(), readLines, warn = FALSE))
+  expect_match(text, "interrupted", fixed = TRUE, all = FALSE)
 })
