@@ -129,7 +129,7 @@ import_records <- function(
 plain_data <- function(data, call) {
   columns <- lapply(unclass(data), plain_column)
   texts <- lapply(columns, function(column) if (is.factor(column)) levels(column) else if (is.character(column)) column)
-  bad <- which(!vapply(texts, function(text) all(validEnc(text)) && !any(Encoding(text) == "bytes"), NA))
+  bad <- which(!vapply(texts, is_text, NA))
   if (length(bad) > 0L) {
     abort_argument(
       sprintf("column %d of the data frame: a text is not valid in its encoding", bad[[1]]),
@@ -150,4 +150,9 @@ plain_column <- function(column) {
     return(as.POSIXct(as.POSIXlt(column), tz = "UTC"))
   }
   column
+}
+
+# Whether texts are what their encoding says; what is no text at all is.
+is_text <- function(text) {
+  is.null(text) || (all(validEnc(text)) && !any(Encoding(text) == "bytes"))
 }
