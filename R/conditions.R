@@ -64,7 +64,8 @@
 #' * `keycap_error_token_echo`: A body of data held the token. It was withheld. *What to do:* Tell the server's
 #'   administrator; regenerate the token.
 #' * `keycap_error_outcome_unknown`: An import, or another call that may change something, was sent and its outcome is
-#'   not known. It is not sent again. *What to do:* Look in REDCap whether it arrived.
+#'   not known. It is not sent again. *What to do:* Look in REDCap whether it arrived; a dry run of [import_records()]
+#'   with the same data shows what of it is not there.
 #'
 #' @section Safeguards:
 #' * `keycap_error_audit`: The audit log takes no entry, so no call was made. *What to do:* Free space, or mend the

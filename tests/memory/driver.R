@@ -68,6 +68,13 @@ commands <- list(
       "sent"
     })
   },
+  # So large that the request does not fit into the buffers that are wiped anyway.
+  "import" = function(short_name) {
+    seen({
+      import_records(kept[[short_name]], data.frame(id = 1, a = strrep("a b ", 5e5)), dry_run = FALSE)
+      "imported"
+    })
+  },
   # A copy that must be found, so that a scan that finds nothing has something to find.
   "decoy" = function(file) {
     kept$decoy <- readLines(file, warn = FALSE)

@@ -301,6 +301,25 @@ canary_walk <- function(store) {
   step("test_project_tokens", "the sandbox echoes", function() test_project_tokens(both))
   step("export_many", "the sandbox echoes", function() export_many(both))
   step("sandbox_clear_faults", "cleared", function() sandbox_clear_faults(sandbox))
+  # Imports: what is refused, what is done, what breaks.
+  sandbox_issue_token(sandbox, "TEST", "editor", to = file.path(world, "issued for imports"))
+  live("issued for imports")
+  importing <- setup("IMPORTING", sandbox$redcap_uri, token_name = "CANARY_LIVE")
+  bring <- function(about, ..., data = list(pulse = 60L), fault = NULL) {
+    data <- as.data.frame(c(list(record_id = "1"), data))
+    if (!is.null(fault)) suppressMessages(do.call(sandbox_set_fault, c(list(sandbox), fault)))
+    step("import_records", about, function() import_records(importing, data, ...))
+    if (!is.null(fault)) suppressMessages(sandbox_clear_faults(sandbox))
+  }
+  bring("a dry run")
+  bring("it works", dry_run = FALSE)
+  bring("an unknown column", data = list(puls = 1))
+  bring("a value that may be a token", data = list(sex = canary()), dry_run = FALSE)
+  bring("the token as data", data = list(remarks = tokens[length(tokens) - 1L]), dry_run = FALSE)
+  bring("an error that echoes", fault = list("echo", place = "error", content = "record"), dry_run = FALSE)
+  bring("an answer that echoes", fault = list("echo", place = "data", content = "record"), dry_run = FALSE)
+  bring("an outcome that nobody knows", fault = list("reset_after_body", content = "record"), dry_run = FALSE)
+  live("issued again")
   step("sandbox_revoke_token", "revoked", function() sandbox_revoke_token(sandbox, "TEST", "exporter"))
   step("test_project_token", "revoked", function() test_project_token(on_sandbox))
   step("delete_project", "a sandbox's", function() delete_project("LIVE"))
@@ -382,6 +401,10 @@ canary_walk <- function(store) {
     next_record_name = function(token) list(token),
     project_info = function(token) list(spoilt("project_id", token)),
     redcap_version = function(token) list(spoilt("redcap_uri", token)),
+    import_records = function(token) list(token, data.frame(record_id = 1)),
+    import_records = function(token) list(project, token),
+    import_records = function(token) list(project, stats::setNames(data.frame(1), token)),
+    import_records = function(token) list(project, data.frame(record_id = 1), blanks = token),
     stop_sandbox = function(token) list(token),
     run_sandbox = function(token) list(token),
     sandbox_issue_token = function(token) list(sandbox, token, "exporter", to = token),
@@ -412,7 +435,7 @@ canary_walk <- function(store) {
     list.files(world, recursive = TRUE, full.names = TRUE, all.files = TRUE),
     list.files(file.path(tempdir(), "keycap"), recursive = TRUE, full.names = TRUE, all.files = TRUE)
   )
-  files <- setdiff(files, file.path(world, c("issued", "issued again")))
+  files <- setdiff(files, file.path(world, c("issued", "issued again", "issued for imports")))
   list(
     store = store,
     steps = steps,

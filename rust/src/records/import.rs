@@ -4,8 +4,6 @@ mod cells;
 mod fields;
 mod present;
 mod sheet;
-#[cfg(test)]
-mod tests;
 
 use std::collections::HashSet;
 
@@ -29,7 +27,7 @@ const MOST: usize = 64 * 1024 * 1024;
 
 /// The largest request, in bytes of its form. While it is sent, memory holds the data, their CSV and this: at most
 /// twice this beyond the data.
-const MOST_BODY: usize = 64 * 1024 * 1024;
+const MOST_BODY: usize = 64_000_000;
 
 /// Records of which the present values are asked for at once: longer lists annoy firewalls.
 const ASKED: usize = 500;
@@ -374,4 +372,31 @@ fn stopped(
         .field("imported", done.iter().map(|(sent, _)| sent.clone()).collect::<Vec<_>>())
         .field("in_doubt", if in_doubt { ids(batch) } else { Vec::new() })
         .field("not_sent", not_sent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_that_is_too_large_is_refused_with_a_size_that_fits() {
+        assert!(check_size(100, 10, 100).is_ok());
+        let error = check_size(400_000_000, 1000, MOST_BODY).unwrap_err();
+        assert_eq!(error.message, "1000 records make a request of 400 MB, and keycap sends 64 MB at most in one");
+        assert!(error.hints[0].contains("`batch_size = 128`"), "{:?}", error.hints);
+        assert!(check_size(400_000_000, 1, MOST_BODY).unwrap_err().hints[0].contains("fewer columns"));
+    }
+
+    #[test]
+    fn a_project_is_longitudinal_in_every_way_of_saying_so() {
+        for (text, longitudinal) in [
+            ("{\"is_longitudinal\":1}", true),
+            ("{\"is_longitudinal\":\"1\"}", true),
+            ("[{\"is_longitudinal\":true}]", true),
+            ("{\"is_longitudinal\":0}", false),
+            ("{}", false),
+        ] {
+            assert_eq!(is_longitudinal(text.as_bytes()), longitudinal, "{text}");
+        }
+    }
 }

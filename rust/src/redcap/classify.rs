@@ -380,6 +380,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_wrong_with_imported_data_comes_as_a_table_that_is_scrubbed() {
+        for (text, cells) in [
+            (format!("\"1\",\"age\",\"{TOKEN}\",\"bad\""), Some("[token]")),
+            ("\"1\",\"age\",\"x\",\"bad\"\n\"2\",\"age\",\"y\",\"bad\"".to_owned(), Some("x")),
+            ("bad".to_owned(), None),
+        ] {
+            let error = error(400, None, &format!("ERROR: {text}"));
+            let table = error.fields.iter().find_map(|(name, value)| match value {
+                Value::Table(table) if name == "problems" => Some(table.columns[2].1.text_at(0).unwrap().to_owned()),
+                _ => None,
+            });
+            assert_eq!(table.as_deref(), cells, "{text}");
+        }
+    }
+
+    #[test]
     fn escapes_are_undone_in_json_that_is_cut_off_and_in_xml() {
         for (body, text) in [
             (r#"{"error":"no \"field\" A\u0042\n\u00zz C\/D"#, "no \"field\" AB  C/D"),

@@ -1,7 +1,9 @@
 //! R's values as the core's. What R can hold and the core has no word for is refused.
 
+use std::collections::HashMap;
+
 use extendr_api::prelude::*;
-use keycap::{Column, Error, Kind, Result, Table, Value};
+use keycap::{Column, Error, Kind, Result, Table, Texts, Value};
 
 /// An R object as a value. A vector of length one is a scalar, any other length a list of scalars; `NA` is nothing.
 pub(crate) fn value(object: &Robj) -> Result<Value> {
@@ -49,32 +51,91 @@ fn list(object: &Robj) -> Result<Value> {
 /// A data frame. Its columns are of one length, or R would not have made it.
 fn table(object: &Robj) -> Result<Value> {
     let list = object.as_list().ok_or_else(|| unknown("an object that is no list"))?;
-    let columns = names(object, list.len())?.into_iter().zip(list.values());
-    let columns = columns.map(|(name, item)| Ok((name, column(&item)?))).collect::<Result<_>>()?;
-    Ok(Value::Table(Table { columns }))
+    let columns = names(object, list.len())?.into_iter().zip(list.values()).enumerate();
+    let columns = columns.map(|(n, (name, item))| match column(&item) {
+        Ok(column) => Ok((name, column)),
+        // By its number: a name could be anything, a token for one.
+        Err(error) => Err(Error { message: format!("column {} of the data frame: {}", n + 1, error.message), ..error }),
+    });
+    Ok(Value::Table(Table { columns: columns.collect::<Result<_>>()? }))
 }
 
 fn column(object: &Robj) -> Result<Column> {
     match object.rtype() {
         Rtype::Strings => {
-            let texts = object.as_str_iter().ok_or_else(|| unknown("an object that is no character vector"))?;
-            let texts = texts.map(|text| if text.is_na() { Ok(None) } else { checked(text).map(Some) });
-            Ok(Column::text(texts.collect::<Result<Vec<_>>>()?))
+            let (ids, dictionary) = texts(object)?;
+            Ok(Column::Text { ids, dictionary })
         }
-        Rtype::Logicals => {
-            let flags = object.as_logical_slice().unwrap_or_default();
-            Ok(Column::flag(flags.iter().map(|flag| (!flag.is_na()).then(|| flag.is_true()))))
+        Rtype::Integers if object.is_factor() => {
+            let levels = object.get_attrib("levels").ok_or_else(|| unknown("a factor without levels"))?;
+            let levels = strings(&levels)?.map(checked).collect::<Result<Texts>>()?;
+            Ok(Column::Factor { codes: object.as_integer_slice().unwrap_or_default().to_vec(), levels })
         }
-        Rtype::Integers if !object.is_factor() => {
-            let numbers = object.as_integer_slice().unwrap_or_default();
-            Ok(Column::int(numbers.iter().map(|n| (!n.is_na()).then_some(*n))))
-        }
-        Rtype::Doubles => {
-            let numbers = object.as_real_slice().unwrap_or_default();
-            Ok(Column::real(numbers.iter().map(|n| (!n.is_na()).then_some(*n))))
-        }
+        Rtype::Integers | Rtype::Doubles | Rtype::Logicals => numbers(object),
         other => Err(unknown(&format!("a column of type `{other:?}`"))),
     }
+}
+
+/// Classes that leave a number what it is.
+const PLAIN: [&str; 7] = ["AsIs", "numeric", "integer", "double", "labelled", "haven_labelled", "vctrs_vctr"];
+
+/// Numbers, and what R keeps as numbers. A class can say that they mean something else (seconds, minutes, 64 bits):
+/// what is not known is refused.
+fn numbers(object: &Robj) -> Result<Column> {
+    let is = |class: &str| object.inherits(class);
+    let reals = || match object.as_real_slice() {
+        Some(cells) => cells.to_vec(),
+        None => {
+            let cells = object.as_integer_slice().unwrap_or_default().iter();
+            cells.map(|n| if n.is_na() { Column::NO_REAL } else { f64::from(*n) }).collect()
+        }
+    };
+    if is("Date") {
+        return Ok(Column::Date(reals()));
+    }
+    // What the clock shows, as if it were UTC: R has moved the column.
+    if is("POSIXct") {
+        return Ok(Column::DateTime { seconds: reals(), zone: "UTC".to_owned() });
+    }
+    let classes = object.class().map(|classes| classes.map(str::to_owned).collect::<Vec<_>>()).unwrap_or_default();
+    if let Some(other) = classes.iter().find(|class| !PLAIN.contains(&class.as_str())) {
+        let shown: String = other.chars().filter(|c| c.is_ascii_alphanumeric() || "._".contains(*c)).take(30).collect();
+        return Err(unknown(&format!("a column of class `{shown}`"))
+            .hint("Make it numbers with `as.numeric()` or texts with `format()`, whichever the field takes."));
+    }
+    Ok(match object.rtype() {
+        Rtype::Logicals => {
+            let flags = object.as_logical_slice().unwrap_or_default();
+            Column::flag(flags.iter().map(|flag| (!flag.is_na()).then(|| flag.is_true())))
+        }
+        // R's mark for a missing number is the core's.
+        Rtype::Integers => Column::Int(object.as_integer_slice().unwrap_or_default().to_vec()),
+        _ => Column::Real(object.as_real_slice().unwrap_or_default().to_vec()),
+    })
+}
+
+/// The cells of a character vector, each distinct text once: R keeps equal texts in one place, so that the place tells
+/// them apart.
+fn texts(object: &Robj) -> Result<(Vec<u32>, Texts)> {
+    let mut known: HashMap<*const u8, u32> = HashMap::new();
+    let mut dictionary = Texts::default();
+    let mut ids = Vec::with_capacity(object.len());
+    for text in strings(object)? {
+        ids.push(if text.is_na() {
+            Column::MISSING
+        } else if let Some(id) = known.get(&text.as_ptr()) {
+            *id
+        } else {
+            let id = dictionary.push(checked(text)?);
+            known.insert(text.as_ptr(), id);
+            id
+        });
+    }
+    Ok((ids, dictionary))
+}
+
+fn strings(object: &Robj) -> Result<impl Iterator<Item = &'static str>> {
+    object.as_str_iter().ok_or_else(|| unknown("an object that is no character vector"))
 }
 
 fn names(object: &Robj, len: usize) -> Result<Vec<String>> {

@@ -92,6 +92,10 @@ const fn does(does: &'static str, happening: Happening) -> Happening {
     Happening { does, ..happening }
 }
 
+const fn import(name: &'static str, server: &'static str, sees: &'static str) -> Happening {
+    Happening { name, ways: BOTH, does: "import", server, end: End::Answer, sees }
+}
+
 const fn alone(name: &'static str, does: &'static str, sees: &'static str) -> Happening {
     Happening { name, ways: &[Way::Nowhere], does, server: "answer", end: End::Answer, sees }
 }
@@ -122,6 +126,8 @@ pub const HAPPENINGS: &[Happening] = &[
     does("file", test("token in a file", "echo-data", End::Answer, "error token_echo")),
     does("file", test("Ctrl-C in a file", "answer", End::Interrupt, "interrupt")),
     does("send", test("a file that is sent", "answer", End::Answer, "sent")),
+    import("import", "answer", "imported"),
+    import("import, reset", "reset-import", "error outcome_unknown"),
     test("Ctrl-C", "answer", End::Interrupt, "interrupt"),
     many("side by side", "answer", End::Answer, "TRUE"),
     many("side by side, refused", "refused", End::Answer, "token_refused"),

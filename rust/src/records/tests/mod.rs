@@ -4,6 +4,7 @@
 mod any;
 mod csv;
 mod exports;
+mod imports;
 mod kit;
 mod sandbox;
 mod tables;

@@ -10,14 +10,14 @@ use crate::redcap::{Expect, Request};
 use crate::sandbox::{API_PATH, Config, SAMPLES, serve};
 use crate::value::{Column, Table};
 
-struct Sandbox {
-    uri: String,
+pub(super) struct Sandbox {
+    pub(super) uri: String,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Sandbox {
-    fn start() -> Self {
+    pub(super) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let uri = format!("http://{}{API_PATH}", listener.local_addr().unwrap());
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -81,7 +81,7 @@ fn written(column: &Column, row: usize) -> String {
 }
 
 /// Numbers without zeros at their end, times with their seconds.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     if text.len() == 16 && text.as_bytes()[10] == b' ' && text.as_bytes()[13] == b':' {
         return format!("{text}:00");
     }
