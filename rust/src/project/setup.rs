@@ -65,13 +65,16 @@ pub(crate) fn set_up(ctx: &Ctx, wish: Wish) -> Result<SetUp> {
 /// What setting a project up again changes, one sentence each.
 fn changes(before: &Project, now: &Project) -> Vec<String> {
     let mut news = Vec::new();
+    if before.redcap_uri != now.redcap_uri {
+        let (before, now) = (before.redcap_uri.shown(), now.redcap_uri.shown());
+        news.push(format!("`redcap_uri` was `{before}` and is `{now}` now"));
+    }
     let mut compare = |what: &str, before: Option<&str>, now: Option<&str>| {
         let shown = |value: Option<&str>| value.map_or_else(|| "none".to_owned(), |value| format!("`{value}`"));
         if before != now {
             news.push(format!("`{what}` was {} and is {} now", shown(before), shown(now)));
         }
     };
-    compare("redcap_uri", Some(before.redcap_uri.as_str()), Some(now.redcap_uri.as_str()));
     compare("token_name", Some(before.token_name.as_str()), Some(now.token_name.as_str()));
     compare("dir_path", before.dir_path.as_deref(), now.dir_path.as_deref());
     compare("redcap_user", before.redcap_user.as_deref(), now.redcap_user.as_deref());
@@ -111,7 +114,7 @@ fn tell_twin(ctx: &Ctx, registries: &Registries, project: &Project, kept: Kept, 
 
 fn set_up_elsewhere(short_name: &ShortName, other: &ServerUrl) -> Error {
     let name = short_name.as_str();
-    Error::new(Kind::Project, format!("`{name}` is already set up with another address, `{}`", other.as_str()))
+    Error::new(Kind::Project, format!("`{name}` is already set up with another address, `{}`", other.shown()))
         .hint("choose another `short_name`, or say `overwrite = TRUE` if the project has moved to the new address")
         .field("short_name", name)
         .field("redcap_uri", other.as_str())
@@ -165,7 +168,7 @@ fn write_into_folder(ctx: &Ctx, project: &Project, path: &Path, overwrite: bool,
         if there.redcap_uri != project.redcap_uri && !overwrite && !left_by_sandbox {
             return Err(Error::new(
                 Kind::Project,
-                format!("`{}` names another address, `{}`", path.display(), there.redcap_uri.as_str()),
+                format!("`{}` names another address, `{}`", path.display(), there.redcap_uri.shown()),
             )
             .hint("choose another folder or `short_name`, or say `overwrite = TRUE` if the project has moved"));
         }
