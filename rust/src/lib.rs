@@ -13,7 +13,7 @@ mod file;
 pub mod fuzzing;
 mod hex;
 pub mod net;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 mod numbers;
 pub mod project;
 mod records;

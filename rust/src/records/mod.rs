@@ -16,6 +16,8 @@ mod csv;
 mod dictionary;
 mod export;
 mod file;
+#[cfg(any(test, fuzzing))]
+mod fuzzed;
 mod ids;
 mod intake;
 mod problems;
@@ -28,3 +30,5 @@ mod tests;
 
 pub(crate) use choice::Choices;
 pub(crate) use export::{Export, Wish, export};
+#[cfg(any(test, fuzzing))]
+pub(crate) use fuzzed::Fuzzed;

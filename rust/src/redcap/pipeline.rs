@@ -241,17 +241,19 @@ impl Operation {
             return Err(Failed { error, again });
         }
         let mut watch = scrubber.watch();
-        deliver(&head, &mut watch, sink)?;
+        // What a sink says of the data may quote them.
+        let scrubbed = |error: Error| error.map_texts(|text| scrubber.scrub(text));
+        deliver(&head, &mut watch, sink).map_err(scrubbed)?;
         if !ended {
             while let Some(chunk) = answer.chunk().await.map_err(unknown)? {
                 open.outcome.bytes += chunk.len() as u64;
-                deliver(&chunk, &mut watch, sink)?;
+                deliver(&chunk, &mut watch, sink).map_err(scrubbed)?;
             }
         }
         if !answer.header_values().any(|value| scrubber.watch().sees(value)) {
             doubt.settled();
         }
-        Ok(sink.end()?)
+        Ok(sink.end().map_err(scrubbed)?)
     }
 }
 
