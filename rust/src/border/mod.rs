@@ -5,6 +5,7 @@
 //! else happens on the I/O thread.
 
 mod arguments;
+mod change;
 mod projects;
 mod records;
 mod sandboxes;
@@ -84,9 +85,7 @@ fn ctx(session: &Session, env: Environment) -> Result<Ctx> {
 fn run_blocking(ctx: Ctx, work: impl FnOnce(&Ctx) -> Result<Value> + Send + 'static) -> Result<Task> {
     io::start(move |events| async move {
         let ctx = Ctx { log: events, ..ctx };
-        tokio::task::spawn_blocking(move || work(&ctx))
-            .await
-            .unwrap_or_else(|_| Err(Error::new(Kind::Internal, "internal error in blocking work")))
+        io::blocking(move || work(&ctx)).await
     })
 }
 

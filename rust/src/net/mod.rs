@@ -21,4 +21,4 @@ pub(crate) use client::{Answer, Client, WipedBody};
 pub(crate) use fault::Fault;
 pub use origin::{Origin, ServerUrl};
 pub use proxy::ProxyEnv;
-pub use settings::NetSettings;
+pub use settings::{NetSettings, TrustEnv};

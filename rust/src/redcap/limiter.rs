@@ -12,12 +12,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ring::digest;
 
-use super::pipeline::blocking;
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
 use crate::file::{self, SideLock, Source};
 use crate::hex::hex;
 use crate::net::ServerUrl;
+use crate::net::io::blocking;
 
 const WINDOW: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_secs(10);

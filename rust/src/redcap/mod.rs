@@ -17,7 +17,7 @@ pub(crate) use answer::Sink;
 #[cfg(any(test, fuzzing))]
 pub(crate) use classify::{HEAD, Head, MOST_TEXT, classify, is_data};
 pub(crate) use classify::{is_out_of_memory, memory, out_of_memory};
-pub(crate) use pipeline::{Operation, blank, blocking, by_token_name, malformed, wanted};
+pub(crate) use pipeline::{Operation, blank, by_token_name, malformed, wanted};
 #[cfg(any(test, fuzzing))]
 pub(crate) use probe::information;
 pub(crate) use probe::{Probe, identify, probe};

@@ -143,6 +143,8 @@ impl Operation {
         let audit = self.audit.clone();
         match blocking(move || audit.note(&[Entry::Refused(refused)])).await {
             Ok(()) => Err(error),
+            // Where neither the limiter nor the log can write, there would be no call even without a limit.
+            Err(unwritten) if error.kind == Kind::Limit && unwritten.kind == Kind::Audit => Err(unwritten),
             Err(unwritten) => Err(error.hint(format!("the audit log did not take the refusal: {}", unwritten.message))),
         }
     }
@@ -402,8 +404,9 @@ fn call_id(ctx: &Ctx) -> Result<String> {
     Ok(hex(&bytes))
 }
 
-/// Runs blocking work beside the I/O thread.
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+/// Runs blocking work beside the I/O thread, also when the operation is cancelled meanwhile: an outcome is written
+/// all the same.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work)
         .await
         .unwrap_or_else(|_| Err(Error::new(Kind::Internal, "internal error in blocking work")))

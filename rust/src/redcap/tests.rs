@@ -69,6 +69,28 @@ async fn without_an_intent_there_is_no_call() {
 }
 
 #[tokio::test]
+async fn a_data_folder_that_cannot_be_written_is_the_audit_logs_error_and_names_path_cause_and_remedy() {
+    // Not loopback, so the limiter counts the request too, in the same folder.
+    let server = "https://redcap.invalid/api/";
+    let world = World::new();
+    let project = world.set_up(server);
+    std::fs::write(world.folder.path().join("data"), "in the way").unwrap();
+    let Err(error) = world.probe(&project).await else { panic!("called without an intent") };
+    assert_eq!(error.kind, Kind::Audit, "{error:?}");
+    let path = world.folder.path().join("data");
+    assert!(error.message.contains(&path.display().to_string()), "{error:?}");
+    let field = |name: &str| error.fields.iter().any(|(known, _)| known == name);
+    assert!(!error.hints.is_empty() && field("cause"), "{error:?}");
+    // Where only the count is in the way it is the limiter's.
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    std::fs::write(path.join("limits"), "in the way").unwrap();
+    let Err(error) = world.probe(&project).await else { panic!("called without a permit") };
+    assert_eq!(error.kind, Kind::Limit, "{error:?}");
+    assert_eq!(world.phases(), ["refused"]);
+}
+
+#[tokio::test]
 async fn a_token_goes_only_to_the_origin_that_it_is_bound_to() {
     let (good, evil) = (Server::start(vec![version()]), Server::start(vec![version()]));
     let world = World::new();
