@@ -328,7 +328,7 @@ mod tests {
         let known = ["TEST", "HEART", "HEART_2", "B"];
         let nearest = |name| nearest(name, known.into_iter());
         for (name, near) in
-            [("test", "TEST"), ("TSET", "TEST"), ("HART", "HEART"), ("heart2", "HEART_2"), ("TESTS", "TEST")]
+            [("test", "TEST"), ("TSET", "TEST"), ("HART", "HEART"), ("heart22", "HEART_2"), ("TESTS", "TEST")]
         {
             assert_eq!(nearest(name), Some(near), "{name}");
         }

@@ -13,10 +13,14 @@ mod world;
 mod writes;
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use self::world::{PROJECT, Say, Server, VERSION, World, log_text, say, token, version};
+use super::limiter;
 use super::request::{Expect, Request};
+use crate::ctx::Event;
 use crate::error::{Error, Kind};
+use crate::net::ServerUrl;
 use crate::token::TokenName;
 
 #[tokio::test]
@@ -88,6 +92,27 @@ async fn a_data_folder_that_cannot_be_written_is_the_audit_logs_error_and_names_
     let Err(error) = world.probe(&project).await else { panic!("called without a permit") };
     assert_eq!(error.kind, Kind::Limit, "{error:?}");
     assert_eq!(world.phases(), ["refused"]);
+}
+
+#[tokio::test]
+async fn a_call_that_waits_for_its_permit_says_so_and_can_be_interrupted() {
+    let mut world = World::new();
+    world.ctx.settings.limit = 2;
+    let server = ServerUrl::parse("https://redcap.invalid/api/").unwrap();
+    limiter::reserve(&world.ctx, &server, 2).await.unwrap();
+    assert!(world.events.lock().unwrap().is_empty());
+    // An interrupt drops the operation, wherever it waits.
+    let waited = tokio::time::timeout(Duration::from_millis(300), limiter::reserve(&world.ctx, &server, 1)).await;
+    assert!(waited.is_err(), "a third permit within a minute");
+    let events = world.events.lock().unwrap();
+    let [Event::Note(said)] = &events[..] else { panic!("{events:?}") };
+    assert!(said.contains("waiting about") && said.contains("redcap.invalid"), "{said}");
+    drop(events);
+    // Loopback is exempt.
+    let here = ServerUrl::parse("http://127.0.0.1:1/api/").unwrap();
+    for _ in 0..5 {
+        limiter::reserve(&world.ctx, &here, 2).await.unwrap();
+    }
 }
 
 #[tokio::test]
