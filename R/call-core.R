@@ -9,7 +9,7 @@ core_call <- function(op, args = list(), error_call = rlang::caller_env()) {
 core_await <- function(started, error_call = rlang::caller_env()) {
   handle <- NULL
   frame <- environment()
-  on.exit(if (!is.null(handle)) kc_cancel(handle))
+  on.exit(if (!is.null(handle)) say_last_word(kc_cancel(handle)$value))
   # `started` is evaluated here, when whatever ends this function also cancels the operation.
   handle <- core_value(started, error_call)
   repeat {
@@ -46,12 +46,16 @@ show_event <- function(event, frame = rlang::caller_env()) {
   } else if (event$kind == "warning") {
     rlang::warn(event$text, class = "keycap_warning", use_cli_format = FALSE)
   } else if (!isTRUE(getOption("keycap.quiet")) && !(event$kind == "once" && event$text %in% the$told)) {
-    text <- event$text
     if (event$kind == "once") {
-      the$told <- c(the$told, text)
+      the$told <- c(the$told, event$text)
     }
-    cli::cli_bullets(c("i" = "{text}"))
+    say_hints(event$text)
   }
+}
+
+# What became of an operation that was interrupted while it changed files.
+say_last_word <- function(word) {
+  if (is.character(word)) say_hints(word)
 }
 
 # R marks texts with their encoding; the core takes UTF-8 only.

@@ -53,6 +53,27 @@ check_whole <- function(x, argument, call) {
   as.integer(x)
 }
 
+# A name that was typed without quotes and stands for nothing. R's own error would tell it with a frame of ours, and
+# repeat what was typed, which may have been a token.
+check_quoted <- function(typed, frame, argument, call) {
+  if (is.symbol(typed) && !exists(as.character(typed), envir = frame)) {
+    abort_argument(
+      sprintf("`%s` is the name of an object that does not exist", argument),
+      argument,
+      call,
+      sprintf("a short name is written in quotes, such as `%s(\"TEST\")`", as.character(call[[1]]))
+    )
+  }
+}
+
+# A short name, or that of a project.
+check_short_name <- function(short_name, call) {
+  if (inherits(short_name, "keycap_project") && is.list(short_name)) {
+    return(check_string(unclass(short_name)$short_name, "project$short_name", call))
+  }
+  check_string(short_name, "short_name", call)
+}
+
 # The project as the core takes it. A short name is loaded, for convenience.
 check_project <- function(project, call) {
   if (is.character(project)) {

@@ -103,10 +103,9 @@ NULL
 # are data, and neither cli nor glue sees them as a format.
 raise_error <- function(kind, message, hints, fields, call) {
   hints <- as.character(unlist(hints))
-  bullets <- rlang::format_error_bullets(rlang::set_names(hints, rep("i", length(hints))))
   stop(rlang::error_cnd(
     class = c(paste0("keycap_error_", kind), "keycap_error"),
-    message = paste(c(message, bullets), collapse = "\n"),
+    message = paste(with_hints(message, hints), collapse = "\n"),
     call = bare_call(call),
     use_cli_format = FALSE,
     kind = kind,

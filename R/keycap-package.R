@@ -3,11 +3,28 @@
 #' R code names a token; the compiled core finds it, makes the call to REDCap, wipes the token from memory and
 #' writes an audit entry. R never holds the token.
 #'
+#' @section Where to begin:
+#' 1. [start_sandbox()]: a server on this machine that answers as REDCap's API does, with made-up projects. Try
+#'    everything there first.
+#' 2. [setup_project()]: write a project down, with its server and the *name* of its token. Then store the token
+#'    under that name: `vignette("tokens", package = "keycap")` tells where and how.
+#' 3. [view_project_token()]: what is stored under the name, without a character of it; nothing is sent.
+#' 4. [test_project_token()]: does REDCap take it, and which project does it open?
+#'
+#' [load_project()], [get_projects()] and [delete_project()] bring projects back, list and remove them.
+#'
+#' @section When something goes wrong:
+#' Each error says what happened and what to do; [keycap_conditions] lists their classes. [keycap_settings] has the
+#' settings: certificates of your institution, time-outs, the limit of calls, the audit log.
+#'
+#' @section What is protected:
+#' `vignette("protection", package = "keycap")`: each claim with the test that holds it, and the limits in plain
+#' words.
+#'
 #' @section Options:
 #' `keycap.quiet`: when `TRUE`, remarks on the way are not shown; warnings and errors are. `keycap.progress`: whether an
 #' export shows its progress, which it does otherwise in an interactive session.
 #'
-#' @keywords internal
 #' @useDynLib keycap, .registration = TRUE, .fixes = "C_"
 "_PACKAGE"
 

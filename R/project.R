@@ -22,7 +22,7 @@ project_fields <- c("short_name", "dir_path", "redcap_uri", "token_name", "redca
 #' Without `dir_path` the project lives in this R session only.
 #'
 #' @param short_name A name for the project on this machine: a letter, then letters, digits or `_`, 31
-#'   characters at most.
+#'   characters at most. `load_project()` and `delete_project()` take a project as well: what it is called counts.
 #' @param dir_path The folder of the project. It is made if it is not there. If missing, the project lives in
 #'   this session only.
 #' @param redcap_uri The address of the API, such as `"https://redcap.example.org/api/"`. If missing, the
@@ -70,6 +70,7 @@ setup_project <- function(
   }
   # The default of `token_name` is the core's too; it is not passed on, so that a token given as `short_name`
   # does not become a part of a legal name.
+  check_quoted(substitute(short_name), parent.frame(), "short_name", call)
   args <- list(
     short_name = check_string(short_name, "short_name", call),
     dir_path = if (!missing(dir_path)) absolute_path(check_string(dir_path, "dir_path", call, null = TRUE)),
@@ -89,7 +90,8 @@ load_project <- function(short_name) {
   if (missing(short_name)) {
     abort_missing("short_name", call)
   }
-  short_name <- check_string(short_name, "short_name", call)
+  check_quoted(substitute(short_name), parent.frame(), "short_name", call)
+  short_name <- check_short_name(short_name, call)
   as_project(core_call("load_project", list(short_name = short_name), call)$project)
 }
 
@@ -106,7 +108,8 @@ delete_project <- function(short_name) {
   if (missing(short_name)) {
     abort_missing("short_name", call)
   }
-  short_name <- check_string(short_name, "short_name", call)
+  check_quoted(substitute(short_name), parent.frame(), "short_name", call)
+  short_name <- check_short_name(short_name, call)
   done <- core_call("delete_project", list(short_name = short_name), call)
   invisible(as.character(unlist(done$removed)))
 }

@@ -18,15 +18,21 @@ say_lines <- function(lines) {
 }
 
 say_success <- function(message, hints = character()) {
-  say(c(paste(cli::col_green(cli::symbol$tick), one_line(message)), hint_lines(hints)))
+  say(with_hints(paste(cli::col_green(cli::symbol$tick), one_line(message)), hints))
 }
 
 say_failure <- function(message, hints = character()) {
-  say(c(paste(cli::col_red(cli::symbol$cross), one_line(message)), hint_lines(hints)))
+  say(with_hints(paste(cli::col_red(cli::symbol$cross), one_line(message)), hints))
 }
 
 say_hints <- function(hints) {
   if (length(hints) > 0L) say(hint_lines(hints))
+}
+
+# What happened and what to do, a line each: the one form of messages, warnings and errors. Lines are not broken: a
+# terminal does that by itself, and who searches a log wants them whole.
+with_hints <- function(message, hints) {
+  c(message, hint_lines(hints))
 }
 
 hint_lines <- function(hints) {

@@ -4,7 +4,9 @@
 #' Each setting is found at the first of these places: an option of the session, such as
 #' `options(keycap.timeout = 120)`; an environment variable, such as `KEYCAP_TIMEOUT`; your file `config.toml` in
 #' `tools::R_user_dir("keycap", "config")`; the institution's file (`/etc/keycap/config.toml`, on macOS
-#' `/Library/Application Support/keycap/config.toml`, on Windows `%ProgramData%/keycap/config.toml`); a built-in value.
+#' `/Library/Application Support/keycap/config.toml`, on Windows `keycap/config.toml` in the folder
+#' that the system has for the data of programs, as a rule `C:/ProgramData`); a built-in value. Nothing in a session
+#' names another file in its place.
 #' What the institution's file names in `locked` nobody outranks.
 #'
 #' | setting | what it is | built-in value |

@@ -27,8 +27,8 @@
 #'   `source` (the store it came from), `is_set`, `form`, `n_chars` and `fingerprint`; the last three and `source`
 #'   are `NA` when nothing is set.
 #'
-#'   `test_project_token()` returns `TRUE` or `FALSE` invisibly, with the attributes `reason` (with `FALSE`) and
-#'   `project` (the project with its id). Use `isTRUE()` on it.
+#'   `test_project_token()` returns `TRUE` or `FALSE` invisibly, of class `keycap_test`, with the attributes `reason`
+#'   (with `FALSE`) and `project` (the project with its id). Use `isTRUE()` on it; printed, it shows the reason.
 #'
 #'   What they print goes to [message()]'s stream; `options(keycap.quiet = TRUE)` silences it.
 #' @seealso [setup_project()], [keycap_conditions]
@@ -40,6 +40,7 @@
 #'
 #' works <- test_project_token(project)
 #' isTRUE(works)
+#' works
 #' attr(works, "project")$project_id
 #'
 #' # A revoked token is refused, and the reason says so.
@@ -54,6 +55,7 @@ view_project_token <- function(project) {
   if (missing(project)) {
     abort_missing("project", call)
   }
+  check_quoted(substitute(project), parent.frame(), "project", call)
   seen <- core_call("view_token", list(project = check_project(project, call)), call)
   say_lines(seen$lines)
   say_hints(as.character(unlist(seen$hints)))
@@ -67,6 +69,7 @@ test_project_token <- function(project) {
   if (missing(project)) {
     abort_missing("project", call)
   }
+  check_quoted(substitute(project), parent.frame(), "project", call)
   tested <- core_call("test_token", list(project = check_project(project, call)), call)
   hints <- as.character(unlist(tested$hints))
   say_lines(tested$lines)
@@ -77,13 +80,28 @@ test_project_token <- function(project) {
   } else {
     warn_token(tested$message, hints, tested$reason)
   }
-  invisible(structure(tested$works, reason = tested$reason, project = as_project(tested$project)))
+  project <- as_project(tested$project)
+  invisible(structure(tested$works, reason = tested$reason, project = project, class = "keycap_test"))
+}
+
+#' @export
+format.keycap_test <- function(x, ...) {
+  facts <- c(project = shown(attr(x, "project")$short_name), reason = shown(attr(x, "reason")))
+  facts <- facts[nzchar(facts)]
+  lines <- sprintf("  %s %s", format(paste0(names(facts), ":")), facts)
+  c(paste("<keycap test>", as.logical(x)), if (length(facts) > 0L) lines)
+}
+
+#' @export
+print.keycap_test <- function(x, ...) {
+  cat(format(x), sep = "\n")
+  invisible(x)
 }
 
 warn_token <- function(message, hints, reason) {
-  names(hints) <- rep("i", length(hints))
   rlang::warn(
-    c(one_line(message), one_line(hints)),
+    paste(with_hints(one_line(message), hints), collapse = "\n"),
+    use_cli_format = FALSE,
     class = c("keycap_warning_token", "keycap_warning"),
     reason = reason
   )

@@ -170,6 +170,20 @@ impl Error {
     }
 }
 
+impl Error {
+    /// The error with each of its texts as `change` makes it.
+    pub(crate) fn map_texts(mut self, change: impl Fn(&str) -> String) -> Self {
+        self.message = change(&self.message);
+        self.hints.iter_mut().for_each(|hint| *hint = change(hint));
+        for (_, value) in &mut self.fields {
+            if let Value::Text(text) = value {
+                *text = change(text);
+            }
+        }
+        self
+    }
+}
+
 impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.message)

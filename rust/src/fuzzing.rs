@@ -12,10 +12,13 @@ use url::Url;
 
 use crate::error::{Error, Kind};
 use crate::net::{Origin, ServerUrl};
+use crate::numbers::Numbers;
 use crate::project::{Project, Settings, parse_project_file, parse_registry};
+use crate::records::{Choices, Export, Fuzzed};
 use crate::redcap::{Expect, HEAD, Head, MOST_TEXT, classify, information, is_data};
 use crate::store::{Found, given};
 use crate::token::{Form, FormRule, ShortName, TokenName, looks_like_token};
+use crate::value::{Column, Table};
 
 /// The token of the fuzz targets. Made up.
 const TOKEN: &str = "9A3F0C7712DE48B65A90EF1234CD7788";
@@ -24,7 +27,7 @@ const TOKEN: &str = "9A3F0C7712DE48B65A90EF1234CD7788";
 pub type Target = fn(&[u8]);
 
 /// The targets by their names.
-pub const TARGETS: [(&str, Target); 7] = [
+pub const TARGETS: [(&str, Target); 8] = [
     ("answer", answer),
     ("scrub", scrub),
     ("url", url),
@@ -32,6 +35,7 @@ pub const TARGETS: [(&str, Target); 7] = [
     ("registry", registry),
     ("settings", settings),
     ("store", store),
+    ("csv", csv),
 ];
 
 /// The input with the token in place of some bytes: whole, in lower case, its halves, and all but its last character.
@@ -279,6 +283,77 @@ pub fn store(input: &[u8]) {
     }
 }
 
+/// Where an input has no dictionary of its own: a field of each kind.
+const METADATA: &str = r#"[
+{"field_name":"id","form_name":"visit","field_type":"text","text_validation_type_or_show_slider_number":"integer"},
+{"field_name":"age","form_name":"visit","field_type":"text","text_validation_type_or_show_slider_number":"integer"},
+{"field_name":"weight","form_name":"visit","field_type":"calc"},
+{"field_name":"price","form_name":"visit","field_type":"text","text_validation_type_or_show_slider_number":"number_comma_decimal"},
+{"field_name":"born","form_name":"visit","field_type":"text","text_validation_type_or_show_slider_number":"date_dmy"},
+{"field_name":"seen","form_name":"visit","field_type":"text","text_validation_type_or_show_slider_number":"datetime_ymd"},
+{"field_name":"smokes","form_name":"visit","field_type":"yesno"},
+{"field_name":"sex","form_name":"visit","field_type":"radio","select_choices_or_calculations":"1, female | 2, male | -9, other"},
+{"field_name":"grade","form_name":"visit","field_type":"dropdown","select_choices_or_calculations":"A, good | B, bad"},
+{"field_name":"signs","form_name":"visit","field_type":"checkbox","select_choices_or_calculations":"1, cough | 2, none"},
+{"field_name":"note","form_name":"visit","field_type":"notes"}]"#;
+
+/// An export: what the project says of its fields (up to a record separator, `0x1E`; none: [`METADATA`]) and a body
+/// in CSV. Whole or in whatever chunks, at the first try or the second, it becomes the same table or the same error.
+pub fn csv(input: &[u8]) {
+    let ([how, seed], rest) = split(input);
+    let rest = filled(rest);
+    let (metadata, body) = match rest.iter().position(|byte| *byte == 0x1E) {
+        Some(end) => (&rest[..end], &rest[end + 1..]),
+        None => (METADATA.as_bytes(), &rest[..]),
+    };
+    let choices = [Choices::Code, Choices::Label, Choices::Factor][usize::from(how) % 3];
+    let fuzzed = Fuzzed { metadata, missing_codes: "UNK, Unknown | -99, Not asked", choices, types: how & 4 == 0 };
+    let mut numbers = Numbers(u64::from(seed));
+    let most = [1, 2, 8, 100][numbers.below(4)];
+    let mut left = body;
+    let chunks = std::iter::from_fn(|| {
+        let (chunk, rest) = left.split_at((numbers.below(most) + 1).min(left.len()));
+        left = rest;
+        (!chunk.is_empty()).then_some(chunk)
+    });
+    let broken_off = &body[..usize::from(seed).min(body.len())];
+    let (whole, pieces) = (fuzzed.read(b"", std::iter::once(body)), fuzzed.read(broken_off, chunks));
+    match (whole, pieces) {
+        (Ok(whole), Ok(pieces)) => {
+            assert_eq!(rendered(&whole), rendered(&pieces));
+            assert_eq!((whole.rows, whole.bytes), (pieces.rows, body.len() as u64));
+        }
+        (Err(whole), Err(pieces)) => {
+            assert!(matches!(whole.kind, Kind::NotRedcap | Kind::Connection), "{whole:?}");
+            assert_eq!(format!("{whole:?}"), format!("{pieces:?}"));
+            assert_sealed(&format!("{whole:?}"));
+            assert_clear(&whole);
+        }
+        (whole, pieces) => panic!("whole: {whole:?}, in pieces: {pieces:?}"),
+    }
+}
+
+/// All that an export says, cell by cell: a second try may leave texts behind that no cell has.
+fn rendered(export: &Export) -> Vec<String> {
+    let column = |column: &Column, rows: usize| {
+        assert_eq!(column.len(), rows);
+        if !matches!(column, Column::Text { .. }) {
+            return format!("{column:?}");
+        }
+        let texts: Vec<_> = (0..rows).map(|row| column.text_at(row)).collect();
+        assert!(texts.iter().flatten().all(|text| !text.contains('\0')), "a NUL is in {texts:?}");
+        format!("{texts:?}")
+    };
+    let table = |table: &Table, rows: usize| {
+        table.columns.iter().map(|(name, cells)| format!("{name}: {}", column(cells, rows))).collect::<Vec<_>>()
+    };
+    let problems = export.problems.columns.first().map_or(0, |(_, cells)| cells.len());
+    let mut all = vec![format!("{} rows, {} repaired", export.rows, export.repaired)];
+    all.extend(export.table.iter().flat_map(|records| table(records, export.rows as usize)));
+    all.extend(table(&export.problems, problems));
+    all
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -286,7 +361,6 @@ mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     use super::*;
-    use crate::numbers::Numbers;
 
     /// The files of a target's corpus.
     fn corpus(target: &str) -> Vec<Vec<u8>> {

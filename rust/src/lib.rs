@@ -14,7 +14,7 @@ pub mod fuzzing;
 mod group;
 mod hex;
 pub mod net;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 mod numbers;
 pub mod project;
 mod records;

@@ -226,3 +226,81 @@ test_that("a project survives saveRDS() and says all that it is in plain texts",
   kinds <- vapply(unclass(project), typeof, "")
   expect_true(all(kinds %in% c("character", "NULL")))
 })
+
+test_that("a short name that is nearly one that is set up is told", {
+  local_world()
+  setup_project("TEST", withr::local_tempdir(), uri)
+  for (near in c("TSET", "test", "TESTS")) {
+    error <- expect_error(load_project(near), class = "keycap_error_project")
+    expect_match(conditionMessage(error), "did you mean `TEST`?", fixed = TRUE)
+    expect_identical(error$nearest, "TEST")
+  }
+  error <- expect_error(delete_project("TSET"), class = "keycap_error_project")
+  expect_match(conditionMessage(error), "did you mean `TEST`?", fixed = TRUE)
+  error <- expect_error(load_project("HEART"), class = "keycap_error_project")
+  expect_no_match(conditionMessage(error), "did you mean")
+})
+
+test_that("load_project() and delete_project() take a project too", {
+  local_world()
+  project <- setup_project("STUDY", withr::local_tempdir(), uri)
+  expect_identical(load_project(project), project)
+  project$short_name <- 1
+  expect_error(load_project(project), "`project$short_name`", fixed = TRUE, class = "keycap_error_argument")
+  project$short_name <- made_up_token()
+  error <- expect_error(delete_project(project), class = "keycap_error_token_in_argument")
+  expect_identical(hits(conditionMessage(error), project$short_name), character())
+  project$short_name <- "STUDY"
+  expect_length(delete_project(project), 1)
+  expect_identical(nrow(get_projects()), 0L)
+})
+
+test_that("a short name without quotes is told without being repeated, and with no frame of ours", {
+  local_world()
+  for (call in alist(
+    setup_project(UNQUOTED_NAME), load_project(UNQUOTED_NAME), delete_project(UNQUOTED_NAME),
+    view_project_token(UNQUOTED_NAME), test_project_token(UNQUOTED_NAME)
+  )) {
+    error <- expect_error(eval(call), class = "keycap_error_argument")
+    expect_match(conditionMessage(error), "in quotes", fixed = TRUE)
+    expect_no_match(conditionMessage(error), "UNQUOTED_NAME")
+    expect_identical(conditionCall(error), call[1])
+  }
+  STUDY <- "STUDY"
+  setup_project(STUDY, withr::local_tempdir(), uri)
+  expect_identical(load_project(STUDY)$short_name, "STUDY")
+  expect_identical(lapply("STUDY", load_project)[[1]]$short_name, "STUDY")
+  # What goes wrong in an expression of the user's own is the user's own error.
+  expect_error(load_project(stop("mine")), "mine", class = "simpleError")
+})
+
+test_that("a set-up that is interrupted says what became of it", {
+  local_world()
+  dir <- withr::local_tempdir()
+  start <- function(name) {
+    args <- list(short_name = name, dir_path = dir, redcap_uri = uri)
+    core_value(kc_start("setup_project", as_utf8(args), session_info()), quote(f()))
+  }
+  # At rest, so that it is done: only the look-up of the token may be under way.
+  handle <- start("DONE")
+  while (!file.exists(registry_file())) Sys.sleep(0.01)
+  word <- kc_cancel(handle)$value
+  expect_match(word, "`DONE` is set up", fixed = TRUE)
+  expect_identical(load_project("DONE")$short_name, "DONE")
+  expect_identical(said(say_last_word("a word")), paste0(cli::symbol$info, " a word\n"))
+  expect_silent(say_last_word(NULL))
+  # Another process holds the registry.
+  testthat::skip_on_os(c("windows", "mac"))
+  lock <- paste0(registry_file(), ".lock")
+  held <- callr::process$new("flock", c(lock, "-c", "echo held; sleep 20"), stdout = "|")
+  withr::defer(held$kill_tree())
+  held$poll_io(5000)
+  handle <- start("NOT_DONE")
+  Sys.sleep(0.3)
+  expect_match(kc_cancel(handle)$value, "`NOT_DONE` was not set up", fixed = TRUE)
+  held$kill_tree()
+  held$wait(5000)
+  Sys.sleep(0.5)
+  expect_error(load_project("NOT_DONE"), class = "keycap_error_project")
+  expect_false(file.exists(file.path(dir, "keycap_NOT_DONE.json")))
+})

@@ -30,3 +30,17 @@ test_that("what is said goes to the stream of messages", {
   expect_output(suppressMessages(say("x")), NA)
   expect_message(say("x"))
 })
+
+test_that("hints look the same in messages, warnings and errors, and no line is broken", {
+  withr::local_options(cli.width = 40, width = 40, warning.length = 8170)
+  hint <- paste(rep("do this", 20), collapse = " ")
+  line <- paste(cli::symbol$info, hint)
+  lines <- function(text) strsplit(cli::ansi_strip(text), "\n", fixed = TRUE)[[1]]
+  expect_identical(lines(said(say_failure("m", hint)))[[2]], line)
+  expect_identical(lines(said(say_hints(hint))), line)
+  expect_identical(lines(said(show_event(list(kind = "note", text = hint)))), line)
+  warning <- expect_warning(warn_token("m", hint, "token_refused"), class = "keycap_warning_token")
+  expect_identical(lines(conditionMessage(warning)), c("m", line))
+  error <- expect_error(raise_error("project", "m", hint, list(), NULL), class = "keycap_error_project")
+  expect_identical(lines(conditionMessage(error)), c("m", line))
+})

@@ -12,11 +12,19 @@ test_that("the session tells the core where to read and write, and creates nothi
   expect_identical(list.files(home), character())
 })
 
-test_that("the site's settings are where an administrator writes", {
-  withr::local_envvar(ProgramData = "C:\\ProgramData")
-  expect_identical(site_file("Linux"), "/etc/keycap/config.toml")
-  expect_identical(site_file("Darwin"), "/Library/Application Support/keycap/config.toml")
-  expect_identical(site_file("Windows"), "C:/ProgramData/keycap/config.toml")
+test_that("nothing that R says moves the settings of the site", {
+  local_world()
+  mine <- withr::local_tempfile(lines = "timeout = 7", fileext = ".toml")
+  found <- function(session) core_await(kc_start("info", list(), session))$settings$timeout
+  expect_false("site" %in% names(session_info()))
+  expect_null(found(session_info()))
+  withr::local_envvar(ProgramData = dirname(mine), PROGRAMDATA = dirname(mine))
+  expect_null(found(c(session_info(), list(site = mine))))
+  # The control: the user's own file is read, from where R says that it is.
+  dir.create(session_info()$config, recursive = TRUE)
+  file.copy(mine, file.path(session_info()$config, "config.toml"))
+  Sys.chmod(file.path(session_info()$config, "config.toml"), "600")
+  expect_match(found(session_info()), "^7 ")
 })
 
 test_that("the package can be unloaded and loaded again", {

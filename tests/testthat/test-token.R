@@ -377,3 +377,25 @@ test_that("a super token, a token or anything like it is refused as an argument,
     }
   }
 })
+
+test_that("what a test answers prints TRUE or FALSE and the reason, and is TRUE to isTRUE()", {
+  local_world()
+  sandbox <- local_sandbox()
+  project <- setup_project("TEST", redcap_uri = sandbox$redcap_uri)
+  works <- test_project_token(project)
+  expect_true(isTRUE(works))
+  expect_true(works)
+  expect_identical(capture.output(print(works)), c("<keycap test> TRUE", "  project: TEST"))
+  sandbox_revoke_token(sandbox, "TEST")
+  works <- warned(test_project_token(project))
+  expect_true(isFALSE(works))
+  expect_identical(attr(works, "reason"), "token_refused")
+  expect_identical(
+    capture.output(print(works)),
+    c("<keycap test> FALSE", "  project: TEST", "  reason:  token_refused")
+  )
+  # Edited by whom, it prints all the same.
+  attr(works, "project") <- NULL
+  attr(works, "reason") <- made_up_token()
+  expect_identical(hits(capture.output(print(works)), attr(works, "reason")), character())
+})

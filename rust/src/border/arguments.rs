@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::ctx::Dirs;
 use crate::error::{Error, Kind, Result};
 use crate::net::{Origin, ServerUrl};
-use crate::project::SettingsSource;
+use crate::project::{SettingsSource, site_file};
 use crate::token::{looks_like_token, token_in_argument};
 use crate::value::Value;
 
@@ -126,7 +126,7 @@ impl Session {
                 config: folder("config")?,
                 data: folder("data")?,
                 session: folder("session")?,
-                site: folder("site")?,
+                site: site_file(),
             },
             interactive: session.get("interactive") == Some(&Value::Flag(true)),
             options,
@@ -142,5 +142,23 @@ impl Session {
     /// Whether an address is that of a sandbox that this session started.
     pub(super) fn is_sandbox(&self, uri: &ServerUrl) -> bool {
         uri.is_loopback() && self.sandboxes.contains(uri.origin())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_host_can_name_another_file_of_the_sites() {
+        let session = Value::list([
+            ("config", "/tmp/config".into()),
+            ("data", "/tmp/data".into()),
+            ("session", "/tmp/session".into()),
+            ("site", "/tmp/mine.toml".into()),
+            ("options", Value::list([("keycap.site", "/tmp/mine.toml".into())])),
+        ]);
+        assert_eq!(Session::read(&session).unwrap().dirs.site, site_file());
     }
 }

@@ -98,14 +98,12 @@ impl All {
             Some(one @ Value::Text(_)) => vec![one],
             _ => return Err(wrong("projects", "must be a list of projects or short names")),
         };
-        let known = if items.iter().any(|item| item.as_text().is_some()) {
-            Registries::new(&ctx.dirs).read_both()?
-        } else {
-            Vec::new()
-        };
+        let registries = Registries::new(&ctx.dirs);
+        let known =
+            if items.iter().any(|item| item.as_text().is_some()) { registries.read_both()? } else { Vec::new() };
         let named = |short_name: &ShortName| {
             let found = known.iter().find(|(_, project)| project.short_name == *short_name);
-            found.map(|(_, project)| project.clone()).ok_or_else(|| unknown(short_name))
+            found.map(|(_, project)| project.clone()).ok_or_else(|| unknown(short_name, &registries))
         };
         let entry = |item: &&Value| {
             let (short_name, project) = if let Some(text) = item.as_text() {

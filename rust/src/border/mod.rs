@@ -6,6 +6,7 @@
 
 mod arguments;
 mod calls;
+mod change;
 mod import;
 mod many;
 mod projects;
@@ -113,9 +114,7 @@ fn ctx(session: &Session, env: Environment) -> Result<Ctx> {
 fn run_blocking(ctx: Ctx, work: impl FnOnce(&Ctx) -> Result<Value> + Send + 'static) -> Result<Task> {
     io::start(move |events| async move {
         let ctx = Ctx { log: events, ..ctx };
-        tokio::task::spawn_blocking(move || work(&ctx))
-            .await
-            .unwrap_or_else(|_| Err(Error::new(Kind::Internal, "internal error in blocking work")))
+        io::blocking(move || work(&ctx)).await
     })
 }
 

@@ -1,6 +1,7 @@
 //! Operations on projects.
 
 use super::arguments::{Arguments, Session};
+use super::change::{Change, Fate};
 use super::{ctx, run_blocking};
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
@@ -40,12 +41,12 @@ pub(super) fn set_up(arguments: &Arguments, session: &Session) -> Result<Task> {
     let ctx = ctx(session, Environment::take(&project.token_name))?;
     let sandboxes = session.sandboxes.clone();
     let wish = Wish { project, overwrite: arguments.flag("overwrite")?, sandboxes };
-    io::start(move |log| async move {
+    let change = Change::new();
+    let (fate, name) = (change.clone(), wish.project.short_name.clone());
+    let task = io::start(move |log| async move {
         let ctx = Ctx { log, ..ctx };
         let for_work = ctx.clone();
-        let done = tokio::task::spawn_blocking(move || project::set_up(&for_work, wish))
-            .await
-            .unwrap_or_else(|_| Err(Error::new(Kind::Internal, "internal error in blocking work")))?;
+        let done = io::blocking(move || change.make(|begin| project::set_up_unless(&for_work, wish, begin))).await?;
         let name = done.project.short_name.as_str();
         match (done.kept, &done.project.dir_path) {
             (Kept::User, _) => ctx.log.note(format!("`{name}` is set up; `load_project(\"{name}\")` brings it back")),
@@ -65,7 +66,12 @@ pub(super) fn set_up(arguments: &Arguments, session: &Session) -> Result<Task> {
             ("kept", done.kept.as_str().into()),
             ("token_usable", token_usable.into()),
         ]))
-    })
+    })?;
+    Ok(task.with_last_word(move || match (fate.cancel(), name.as_str()) {
+        (Fate::NotMade, name) => format!("interrupted: nothing was changed, `{name}` was not set up"),
+        (Fate::Made, name) => format!("interrupted, but `{name}` is set up: that was done before"),
+        (Fate::UnderWay, name) => format!("interrupted too late: `{name}` is being set up"),
+    }))
 }
 
 /// Says whether a usable token is found, and how to set one. A store that fails is no reason to fail here.
@@ -91,8 +97,9 @@ async fn say_token(ctx: &Ctx, project: &Project, sandbox: bool) -> bool {
 pub(super) fn load(arguments: &Arguments, session: &Session) -> Result<Task> {
     let short_name = ShortName::new(&arguments.text("short_name")?)?;
     run_blocking(ctx(session, Environment::empty())?, move |ctx| {
-        let found = Registries::new(&ctx.dirs).find(&short_name)?;
-        let (_, project) = found.ok_or_else(|| project::unknown(&short_name))?;
+        let registries = Registries::new(&ctx.dirs);
+        let found = registries.find(&short_name)?;
+        let (_, project) = found.ok_or_else(|| project::unknown(&short_name, &registries))?;
         Ok(Value::list([("project", project.to_value())]))
     })
 }
@@ -121,8 +128,10 @@ pub(super) fn list(session: &Session) -> Result<Task> {
 /// `delete_project`: `short_name`. Answers the files that were removed; data and tokens stay.
 pub(super) fn delete(arguments: &Arguments, session: &Session) -> Result<Task> {
     let short_name = ShortName::new(&arguments.text("short_name")?)?;
-    run_blocking(ctx(session, Environment::empty())?, move |ctx| {
-        let deleted = project::delete(ctx, &short_name)?;
+    let change = Change::new();
+    let (fate, name) = (change.clone(), short_name.clone());
+    let task = run_blocking(ctx(session, Environment::empty())?, move |ctx| {
+        let deleted = change.make(|begin| project::delete(ctx, &short_name, begin))?;
         let name = short_name.as_str();
         if deleted.twin {
             ctx.log.note(format!("this session's `{name}` is gone; the `{name}` that you keep is there again"));
@@ -137,5 +146,10 @@ pub(super) fn delete(arguments: &Arguments, session: &Session) -> Result<Task> {
             ctx.log.note(format!("left a file in the project's folder: {left}"));
         }
         Ok(Value::list([("short_name", name.into()), ("removed", deleted.removed.into())]))
-    })
+    })?;
+    Ok(task.with_last_word(move || match (fate.cancel(), name.as_str()) {
+        (Fate::NotMade, name) => format!("interrupted: nothing was changed, `{name}` was not deleted"),
+        (Fate::Made, name) => format!("interrupted, but `{name}` is deleted: that was done before"),
+        (Fate::UnderWay, name) => format!("interrupted too late: `{name}` is being deleted"),
+    }))
 }

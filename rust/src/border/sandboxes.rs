@@ -2,41 +2,57 @@
 //! being one.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Map, Value as Json};
 
 use super::arguments::{Arguments, Session};
 use crate::error::{Error, Kind, Result};
 use crate::net::ServerUrl;
-use crate::net::io::{self, Task};
+use crate::net::io::{self, Task, blocking};
 use crate::project::Registries;
 use crate::sandbox::{self, Child, Config};
 use crate::value::{Column, Table, Value};
 
-/// The sandboxes that this process started, by process id. Only ever locked for a moment; a [`Child`] itself
-/// minds forks.
-static CHILDREN: Mutex<Option<HashMap<i64, Child>>> = Mutex::new(None);
+/// The sandboxes that this process started, by process id. Locked on the host's thread alone, which is the one that
+/// forks: no forked child inherits it locked.
+static PLACES: Mutex<Option<HashMap<i64, Arc<Place>>>> = Mutex::new(None);
 
-fn children() -> MutexGuard<'static, Option<HashMap<i64, Child>>> {
-    CHILDREN.lock().unwrap_or_else(PoisonError::into_inner)
+/// The place of one sandbox. Its lock is held while a command is obeyed, by a helper thread: a forked child, which
+/// may inherit it locked, never touches it.
+struct Place {
+    owner: u32,
+    child: Mutex<Option<Child>>,
 }
 
-fn take(pid: i64) -> Result<Child> {
-    children().as_mut().and_then(|children| children.remove(&pid)).ok_or_else(|| {
-        Error::new(Kind::Sandbox, format!("no sandbox with process id {pid} was started by this session"))
-            .hint("start one with `start_sandbox()`; a sandbox is administered by the session that started it")
-    })
+impl Place {
+    fn new() -> Self {
+        Self { owner: std::process::id(), child: Mutex::new(None) }
+    }
+
+    /// The sandbox, in the process that started it.
+    fn child(&self) -> Result<MutexGuard<'_, Option<Child>>> {
+        if self.owner != std::process::id() {
+            return Err(Error::new(Kind::Sandbox, "the sandbox belongs to the process that started it")
+                .hint("start a sandbox of its own in each process"));
+        }
+        Ok(self.child.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
-fn keep(pid: i64, child: Child) {
-    children().get_or_insert_default().insert(pid, child);
+/// On the host's thread.
+fn places() -> MutexGuard<'static, Option<HashMap<i64, Arc<Place>>>> {
+    PLACES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|_| Err(Error::new(Kind::Internal, "internal error in blocking work")))
+fn place(pid: i64) -> Result<Arc<Place>> {
+    let place = places().as_ref().and_then(|places| places.get(&pid).cloned());
+    place.ok_or_else(|| stranger(pid))
+}
+
+fn stranger(pid: i64) -> Error {
+    Error::new(Kind::Sandbox, format!("no sandbox with process id {pid} was started by this session"))
+        .hint("start one with `start_sandbox()`; a sandbox is administered by the session that started it")
 }
 
 /// `sandbox_start`: `program`, `arguments`: the command that becomes a sandbox. Answers `redcap_uri`, `pid`
@@ -44,18 +60,20 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
 pub(super) fn start(arguments: &Arguments) -> Result<Task> {
     let program = arguments.text("program")?;
     let mut child = Child::launch(program, arguments.texts("arguments")?)?;
+    let pid = child.process_id().map(i64::from).ok_or_else(|| {
+        Error::new(Kind::Sandbox, "the sandbox ended as soon as it had started").hint("start it again")
+    })?;
+    let place = Arc::new(Place::new());
+    places().get_or_insert_default().insert(pid, Arc::clone(&place));
     io::start(move |_| async move {
         // If the person gives up waiting, the child comes back here to nobody, is dropped, and ends.
         let child = blocking(move || child.ready().map(|()| child)).await?;
-        let pid = child.process_id().map(i64::from).ok_or_else(|| {
-            Error::new(Kind::Sandbox, "the sandbox ended as soon as it had started").hint("start it again")
-        })?;
         let value = Value::list([
             ("redcap_uri", child.redcap_uri().into()),
             ("pid", pid.into()),
             ("projects", projects(child.projects())),
         ]);
-        keep(pid, child);
+        *place.child()? = Some(child);
         Ok(value)
     })
 }
@@ -77,13 +95,9 @@ fn projects(projects: &[Json]) -> Value {
 pub(super) fn command(arguments: &Arguments) -> Result<Task> {
     let pid = arguments.whole("pid")?;
     let command = to_json(arguments.value("command").unwrap_or(&Value::Nothing));
+    let place = place(pid)?;
     io::start(move |_| async move {
-        let answer = blocking(move || {
-            let mut child = take(pid)?;
-            let answer = child.command(command);
-            keep(pid, child);
-            answer
-        });
+        let answer = blocking(move || place.child()?.as_mut().ok_or_else(|| stranger(pid))?.command(command));
         answer.await.map(|answer| from_json(&answer))
     })
 }
@@ -93,14 +107,14 @@ pub(super) fn command(arguments: &Arguments) -> Result<Task> {
 pub(super) fn stop(arguments: &Arguments, session: &Session) -> Result<Task> {
     let pid = arguments.whole("pid")?;
     let dirs = session.dirs.clone();
+    let place = places().as_mut().and_then(|places| places.remove(&pid));
     io::start(move |_| async move {
         blocking(move || {
-            if let Ok(mut child) = take(pid) {
+            // In a forked process it is the parent's, and so are its projects.
+            let child = place.and_then(|place| place.child().ok()?.take());
+            if let Some(mut child) = child {
                 let uri = child.redcap_uri().to_owned();
-                // In a forked process it is the parent's, and so are its projects.
-                if !child.end() {
-                    return Ok(Value::Nothing);
-                }
+                child.end();
                 Registries::new(&dirs).forget_session(ServerUrl::parse(&uri)?.origin())?;
             }
             Ok(Value::Nothing)
@@ -162,5 +176,28 @@ fn from_json(json: &Json) -> Value {
         Json::String(text) => Value::Text(text.clone()),
         Json::Array(items) => Value::List(items.iter().map(|item| (String::new(), from_json(item))).collect()),
         Json::Object(items) => Value::List(items.iter().map(|(name, item)| (name.clone(), from_json(item))).collect()),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sandbox_of_another_process_is_refused_and_its_lock_is_not_waited_for() {
+        // As a forked child inherits it: made by the parent, and locked by a thread that does not exist here.
+        let inherited = Place { owner: std::process::id() ^ 1, child: Mutex::new(None) };
+        let _held = inherited.child.lock().unwrap();
+        let error = inherited.child().map(|_| ()).unwrap_err();
+        assert_eq!(error.kind, Kind::Sandbox);
+        assert!(error.message.contains("belongs to the process that started it") && !error.hints.is_empty());
+        assert!(Place::new().child().unwrap().is_none());
+    }
+
+    #[test]
+    fn a_sandbox_that_nobody_started_is_named_by_its_number() {
+        let error = place(-1).map(|_| ()).unwrap_err();
+        assert!(error.kind == Kind::Sandbox && error.message.contains("-1"), "{error:?}");
     }
 }

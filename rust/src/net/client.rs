@@ -1,6 +1,5 @@
 //! The HTTPS client: one POST, one answer.
 
-use std::ffi::OsString;
 use std::fmt;
 use std::path::Path;
 use std::pin::Pin;
@@ -59,7 +58,6 @@ struct Cache {
 struct Key {
     settings: NetSettings,
     ca_file: Option<(SystemTime, u64)>,
-    trust: [Option<OsString>; 2],
 }
 
 impl Key {
@@ -68,11 +66,7 @@ impl Key {
             let file = std::fs::metadata(file).ok()?;
             Some((file.modified().ok()?, file.len()))
         };
-        Self {
-            settings: settings.clone(),
-            ca_file: settings.ca_file.as_deref().and_then(stamp),
-            trust: ["SSL_CERT_FILE", "SSL_CERT_DIR"].map(std::env::var_os),
-        }
+        Self { settings: settings.clone(), ca_file: settings.ca_file.as_deref().and_then(stamp) }
     }
 }
 
@@ -111,7 +105,15 @@ impl Net {
         let at = cache.warm.iter().position(|(other, _)| *other == key);
         let entry = match at {
             Some(at) => cache.warm.remove(at),
-            None => (key, Client::new(settings, Tls::new(settings.ca_file.as_deref())?, cache.resolver.clone(), IDLE)?),
+            None => (
+                key,
+                Client::new(
+                    settings,
+                    Tls::new(settings.ca_file.as_deref(), &settings.trust)?,
+                    cache.resolver.clone(),
+                    IDLE,
+                )?,
+            ),
         };
         let client = entry.1.clone();
         cache.warm.insert(0, entry);

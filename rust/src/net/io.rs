@@ -50,6 +50,23 @@ pub fn shutdown(bound: Duration) -> bool {
     IO.shutdown(bound)
 }
 
+/// Runs blocking work beside the I/O thread. Work that has not begun when the operation is cancelled never begins.
+///
+/// # Errors
+/// Those of the work; `internal` where it panics.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    struct Unwanted(AbortHandle);
+    impl Drop for Unwanted {
+        fn drop(&mut self) {
+            // Does nothing once the work has begun.
+            self.0.abort();
+        }
+    }
+    let work = tokio::task::spawn_blocking(work);
+    let _unwanted = Unwanted(work.abort_handle());
+    work.await.unwrap_or_else(|_| Err(Error::new(Kind::Internal, "internal error in blocking work")))
+}
+
 /// What a task is at.
 #[derive(Debug)]
 pub enum Poll {
@@ -63,11 +80,20 @@ pub enum Poll {
 #[derive(Debug)]
 pub struct Task(Own<Parts>);
 
-#[derive(Debug)]
 struct Parts {
     messages: mpsc::Receiver<Message>,
     abort: AbortHandle,
     done: bool,
+    /// Says what became of an operation that was cancelled.
+    last_word: Option<LastWord>,
+}
+
+type LastWord = Box<dyn FnOnce() -> String + Send>;
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parts").field("done", &self.done).finish_non_exhaustive()
+    }
 }
 
 impl Drop for Parts {
@@ -112,9 +138,23 @@ impl Task {
         }
     }
 
-    /// Cancels the operation at the next point where it waits. Returns at once.
-    pub fn cancel(self) {
+    /// The operation with a word about what became of it, asked for when it is cancelled.
+    #[must_use]
+    pub(crate) fn with_last_word(mut self, word: impl FnOnce() -> String + Send + 'static) -> Self {
+        if let Some(parts) = self.0.get_mut() {
+            parts.last_word = Some(Box::new(word));
+        }
+        self
+    }
+
+    /// Cancels the operation at the next point where it waits. Returns at once, but for an operation that is just
+    /// changing files: that is carried through. What became of it, where it has a word on that.
+    pub fn cancel(mut self) -> Option<String> {
+        let parts = self.0.get_mut()?;
+        let word = parts.last_word.take().filter(|_| !parts.done);
+        parts.abort.abort();
         drop(self);
+        word.map(|word| word())
     }
 }
 
@@ -181,7 +221,7 @@ impl Io {
             let result = operation.await;
             report.send(result);
         });
-        Ok(Task(Own::new(Parts { messages, abort: task.abort_handle(), done: false })))
+        Ok(Task(Own::new(Parts { messages, abort: task.abort_handle(), done: false, last_word: None })))
     }
 
     /// The way to the I/O thread, which is started if there is none.

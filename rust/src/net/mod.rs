@@ -22,4 +22,4 @@ pub(crate) use fault::Fault;
 pub use origin::{Origin, ServerUrl};
 pub(crate) use process::Own;
 pub use proxy::ProxyEnv;
-pub use settings::NetSettings;
+pub use settings::{NetSettings, TrustEnv};

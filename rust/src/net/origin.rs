@@ -14,6 +14,13 @@ const MAX_LENGTH: usize = 2000;
 /// Number of hexadecimal characters in a row that are taken for a token (a project token has 32, a super token 64).
 const TOKEN_LENGTH: usize = 32;
 
+/// Longest host name, and longest part of one, that the domain name system knows. So an origin fits into any message.
+const MAX_HOST: usize = 253;
+const MAX_LABEL: usize = 63;
+
+/// Most of an address that a message repeats.
+const MAX_SHOWN: usize = 200;
+
 /// Scheme, host and port of a server. Two addresses have the same origin if and only if these are equal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Origin {
@@ -141,6 +148,11 @@ impl ServerUrl {
         self.url.as_str()
     }
 
+    /// The address as messages repeat it: what is longer than a line or two ends in `…`.
+    pub(crate) fn shown(&self) -> String {
+        shown(self.as_str())
+    }
+
     /// Scheme, host and port.
     pub fn origin(&self) -> &Origin {
         &self.origin
@@ -162,9 +174,22 @@ impl fmt::Display for ServerUrl {
     }
 }
 
+/// A piece of an address as messages repeat it.
+fn shown(piece: &str) -> String {
+    if piece.chars().count() <= MAX_SHOWN {
+        return piece.to_owned();
+    }
+    piece.chars().take(MAX_SHOWN).chain("…".chars()).collect()
+}
+
+/// Whether a text is a host name, as the domain name system has them.
+fn is_host_name(name: &str) -> bool {
+    name.len() <= MAX_HOST && name.split('.').all(is_label)
+}
+
 /// Whether a text is one part of a host name.
 fn is_label(part: &str) -> bool {
-    !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+    (1..=MAX_LABEL).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }
 
 /// Whether a host, as it stands in a parsed URL, is this machine: 127.0.0.0/8, `[::1]`, `localhost` and what lies
@@ -242,7 +267,7 @@ fn read(text: &str, argument: &str) -> Result<(Url, Origin)> {
         return Err(too_long());
     }
     if let Some(Host::Domain(name)) = url.host()
-        && !name.split('.').all(is_label)
+        && !is_host_name(name)
     {
         return Err(wrong("has a host that is no host name").hint(example));
     }
@@ -263,7 +288,7 @@ fn read(text: &str, argument: &str) -> Result<(Url, Origin)> {
     });
     if scheme == Scheme::Http && !by_number {
         return Err(wrong("is not encrypted: over `http://` everyone on the way could read the token")
-            .hint(format!("write `https://{}`", origin.host))
+            .hint(format!("write `https://{}`", shown(&origin.host)))
             .hint("`http://` is allowed for this machine only, as `http://127.0.0.1` or `http://localhost`"));
     }
     Ok((url, origin))
@@ -330,10 +355,30 @@ mod tests {
         for host in ["r%22u.example.org", "redcap..", "redcap..org", ".redcap.org"] {
             assert!(refused(&format!("https://{host}/api/")).message.contains("no host name"), "{host}");
         }
+        let label = "x".repeat(MAX_LABEL);
+        let longest = format!("{label}.{label}.{label}.{}", &label[..MAX_HOST - 3 * (MAX_LABEL + 1)]);
+        assert_eq!(url(&format!("https://{longest}")), format!("https://{longest}/"));
+        for host in [format!("{longest}x"), format!("x{label}.org"), "x.".repeat(400)] {
+            for scheme in ["https", "http"] {
+                assert!(refused(&format!("{scheme}://{host}")).message.contains("no host name"), "{host}");
+            }
+        }
         let grows = format!("https://redcap.example.org/{}", "\u{fffd}".repeat(MAX_LENGTH / 4));
         assert!(refused(&grows).message.contains("longer"));
         let most = format!("https://redcap.example.org/{}", "x".repeat(MAX_LENGTH / 2));
         assert_eq!(url(&url(&most)), url(&most));
+    }
+
+    #[test]
+    fn what_a_message_repeats_of_an_address_is_short() {
+        let host = format!("{}example.org", "y.".repeat(120));
+        for hint in refused(&format!("http://{host}/")).hints {
+            assert!(hint.chars().count() < MAX_SHOWN + 30, "{hint}");
+        }
+        let long = ServerUrl::parse(&format!("https://{host}/{}", "x/".repeat(800))).unwrap();
+        assert_eq!(long.shown().chars().count(), MAX_SHOWN + 1);
+        assert!(long.as_str().starts_with(long.shown().trim_end_matches('…')));
+        assert_eq!(ServerUrl::parse("https://a.example/api/").unwrap().shown(), "https://a.example/api/");
     }
 
     #[test]

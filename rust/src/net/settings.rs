@@ -1,6 +1,7 @@
 //! What a client is made of.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::ProxyEnv;
@@ -16,6 +17,33 @@ pub struct NetSettings {
     pub timeout: Duration,
     /// The proxy, as the environment named it.
     pub proxy: ProxyEnv,
+    /// The operating system's certificates, where the environment names others.
+    pub trust: TrustEnv,
+}
+
+/// Where the environment says that trusted certificates are, taken once on the host's thread: `SSL_CERT_FILE` and
+/// `SSL_CERT_DIR`, as OpenSSL has them. What they name is read with them, so another word is another client.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct TrustEnv {
+    file: Option<OsString>,
+    folders: Option<OsString>,
+}
+
+impl TrustEnv {
+    /// Takes the environment's word. To be called on the host's thread.
+    pub fn take() -> Self {
+        Self::of(|name| std::env::var_os(name))
+    }
+
+    /// As [`TrustEnv::take`], from a given environment.
+    pub(super) fn of(variable: impl Fn(&str) -> Option<OsString>) -> Self {
+        Self { file: variable("SSL_CERT_FILE"), folders: variable("SSL_CERT_DIR") }
+    }
+
+    /// The file that is named.
+    pub(super) fn file(&self) -> Option<&Path> {
+        self.file.as_deref().map(Path::new)
+    }
 }
 
 impl Default for NetSettings {
@@ -25,6 +53,7 @@ impl Default for NetSettings {
             connect_timeout: Duration::from_secs(10),
             timeout: Duration::from_secs(60),
             proxy: ProxyEnv::default(),
+            trust: TrustEnv::default(),
         }
     }
 }

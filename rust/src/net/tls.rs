@@ -10,6 +10,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme};
 
+use super::TrustEnv;
 use crate::error::{Error, Kind, Result};
 use crate::file::{self, Source, Unfit};
 
@@ -31,12 +32,19 @@ type Platform = fn(Vec<CertificateDer<'static>>, Arc<CryptoProvider>) -> Platfor
 type PlatformVerifier = std::result::Result<Arc<dyn ServerCertVerifier>, rustls::Error>;
 
 impl Tls {
-    /// Reads the operating system's trusted certificates and those of a CA file. To be called on the host's thread
-    /// (`SSL_CERT_FILE` and `SSL_CERT_DIR` are looked at).
+    /// Reads the operating system's trusted certificates and those of a CA file. To be called on the host's thread,
+    /// right after `trust` was taken there: the system's verifier looks at the environment itself.
     ///
     /// # Errors
-    /// `certificate` where the CA file is missing or not PEM; it names the file.
-    pub(super) fn new(ca_file: Option<&Path>) -> Result<Self> {
+    /// `certificate` where the CA file is missing or not PEM; it names the file. Where `SSL_CERT_FILE` names a pipe or
+    /// a device, which the verifier would wait for without end.
+    pub(super) fn new(ca_file: Option<&Path>, trust: &TrustEnv) -> Result<Self> {
+        if let Some(file) = trust.file()
+            && std::fs::metadata(file).is_ok_and(|found| !found.is_file())
+        {
+            return Err(Error::new(Kind::Certificate, "`SSL_CERT_FILE` does not name an ordinary file")
+                .hint("give it the path of a PEM file with trusted certificates, or unset it"));
+        }
         Self::with(ca_file, |extra, provider| {
             Ok(Arc::new(rustls_platform_verifier::Verifier::new_with_extra_roots(extra, provider)?))
         })
@@ -170,7 +178,7 @@ mod tests {
     }
 
     fn refused(file: &Path) -> Error {
-        Tls::new(Some(file)).map(|_| ()).unwrap_err()
+        Tls::new(Some(file), &TrustEnv::default()).map(|_| ()).unwrap_err()
     }
 
     #[test]
@@ -179,7 +187,7 @@ mod tests {
         let file = dir.path().join("ca.pem");
         std::fs::write(&file, format!("the hospital's CA\n{}\nand the old one\n{}", pem(), pem())).unwrap();
         assert_eq!(certificates(&file).unwrap().len(), 2);
-        assert!(Tls::new(Some(&file)).unwrap().usable.is_ok());
+        assert!(Tls::new(Some(&file), &TrustEnv::default()).unwrap().usable.is_ok());
     }
 
     #[test]
@@ -230,5 +238,23 @@ mod tests {
     fn a_machine_without_certificates_can_still_make_a_client_for_loopback() {
         let tls = Tls::with(None, |_, _| Err(rustls::Error::General("none".into()))).unwrap();
         assert_eq!(tls.usable.unwrap_err().kind, Kind::Certificate);
+    }
+
+    #[test]
+    fn another_word_of_the_environment_on_trusted_certificates_is_another_client() {
+        let named = |file: &str| TrustEnv::of(|name| (name == "SSL_CERT_FILE").then(|| file.into()));
+        let net = crate::net::Net::new();
+        let settings = |trust: TrustEnv| crate::net::NetSettings { trust, ..crate::net::NetSettings::default() };
+        let missing = settings(named("/nowhere.pem"));
+        assert_ne!(missing, settings(TrustEnv::of(|_| None)));
+        assert_ne!(missing, settings(TrustEnv::of(|name| (name == "SSL_CERT_DIR").then(|| "/nowhere.pem".into()))));
+        assert!(net.client(&missing).is_ok());
+        // A pipe or a device would hold the session's thread for ever.
+        #[cfg(unix)]
+        {
+            let error = net.client(&settings(named("/dev/zero"))).map(|_| ()).unwrap_err();
+            assert_eq!(error.kind, Kind::Certificate);
+            assert!(error.message.contains("SSL_CERT_FILE") && !error.hints.is_empty(), "{error:?}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 mod registry;
 mod settings;
 mod setup;
+mod site;
 #[cfg(test)]
 mod tests;
 
@@ -11,4 +12,7 @@ pub use registry::{Kept, Project};
 #[cfg(any(test, fuzzing))]
 pub(crate) use registry::{parse_project_file, parse_registry};
 pub use settings::{Settings, SettingsSource};
-pub(crate) use setup::{Wish, delete, set_up, unknown};
+#[cfg(test)]
+pub(crate) use setup::set_up;
+pub(crate) use setup::{Wish, delete, set_up_unless, unknown};
+pub use site::site_file;

@@ -13,7 +13,7 @@ use toml::{Table, Value as Toml};
 use crate::ctx::Dirs;
 use crate::error::{Error, Kind, Result};
 use crate::file::{self, Source};
-use crate::net::{NetSettings, Origin, ProxyEnv};
+use crate::net::{NetSettings, Origin, ProxyEnv, TrustEnv};
 use crate::token::{FormRule, looks_like_token};
 use crate::value::Value;
 
@@ -88,6 +88,8 @@ pub struct SettingsSource {
     pub environment: Vec<(String, String)>,
     /// The proxy variables.
     pub proxy: ProxyEnv,
+    /// Where the environment says that trusted certificates are.
+    pub trust: TrustEnv,
 }
 
 impl SettingsSource {
@@ -100,7 +102,7 @@ impl SettingsSource {
                 (!text.is_empty()).then(|| ((*key).to_owned(), text))
             })
             .collect();
-        Self { interactive, options, environment, proxy: ProxyEnv::take() }
+        Self { interactive, options, environment, proxy: ProxyEnv::take(), trust: TrustEnv::take() }
     }
 }
 
@@ -122,6 +124,7 @@ impl Settings {
         let mut settings = Self::merged(&layers)?;
         settings.interactive = source.interactive;
         settings.net.proxy = source.proxy;
+        settings.net.trust = source.trust;
         Ok(settings)
     }
 
@@ -331,6 +334,7 @@ mod tests {
             options: owned(options),
             environment: owned(environment),
             proxy: ProxyEnv::default(),
+            trust: TrustEnv::default(),
         }
     }
 

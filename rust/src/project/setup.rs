@@ -25,7 +25,9 @@ pub(crate) struct SetUp {
 
 /// Writes a project into its folder and into the registry, under the registry's lock. The registry comes last:
 /// it is the authority. A project without a folder, or of a sandbox, lives in this session only.
-pub(crate) fn set_up(ctx: &Ctx, wish: Wish) -> Result<SetUp> {
+///
+/// `begin` is asked under the lock, before anything is changed; where it fails, nothing is.
+pub(crate) fn set_up_unless(ctx: &Ctx, wish: Wish, begin: &dyn Fn() -> Result<()>) -> Result<SetUp> {
     let Wish { mut project, overwrite, sandboxes } = wish;
     let of_sandbox = |project: &Project| sandboxes.contains(project.redcap_uri.origin());
     let sandbox = of_sandbox(&project);
@@ -46,6 +48,7 @@ pub(crate) fn set_up(ctx: &Ctx, wish: Wish) -> Result<SetUp> {
             }
             news = changes(other, &project);
         }
+        begin()?;
         if let Some(path) = project.file() {
             write_into_folder(ctx, &project, &path, overwrite, sandbox)?;
         }
@@ -62,16 +65,25 @@ pub(crate) fn set_up(ctx: &Ctx, wish: Wish) -> Result<SetUp> {
     Ok(SetUp { project, kept })
 }
 
+/// As [`set_up_unless`], where nobody cancels.
+#[cfg(test)]
+pub(crate) fn set_up(ctx: &Ctx, wish: Wish) -> Result<SetUp> {
+    set_up_unless(ctx, wish, &|| Ok(()))
+}
+
 /// What setting a project up again changes, one sentence each.
 fn changes(before: &Project, now: &Project) -> Vec<String> {
     let mut news = Vec::new();
+    if before.redcap_uri != now.redcap_uri {
+        let (before, now) = (before.redcap_uri.shown(), now.redcap_uri.shown());
+        news.push(format!("`redcap_uri` was `{before}` and is `{now}` now"));
+    }
     let mut compare = |what: &str, before: Option<&str>, now: Option<&str>| {
         let shown = |value: Option<&str>| value.map_or_else(|| "none".to_owned(), |value| format!("`{value}`"));
         if before != now {
             news.push(format!("`{what}` was {} and is {} now", shown(before), shown(now)));
         }
     };
-    compare("redcap_uri", Some(before.redcap_uri.as_str()), Some(now.redcap_uri.as_str()));
     compare("token_name", Some(before.token_name.as_str()), Some(now.token_name.as_str()));
     compare("dir_path", before.dir_path.as_deref(), now.dir_path.as_deref());
     compare("redcap_user", before.redcap_user.as_deref(), now.redcap_user.as_deref());
@@ -111,7 +123,7 @@ fn tell_twin(ctx: &Ctx, registries: &Registries, project: &Project, kept: Kept, 
 
 fn set_up_elsewhere(short_name: &ShortName, other: &ServerUrl) -> Error {
     let name = short_name.as_str();
-    Error::new(Kind::Project, format!("`{name}` is already set up with another address, `{}`", other.as_str()))
+    Error::new(Kind::Project, format!("`{name}` is already set up with another address, `{}`", other.shown()))
         .hint("choose another `short_name`, or say `overwrite = TRUE` if the project has moved to the new address")
         .field("short_name", name)
         .field("redcap_uri", other.as_str())
@@ -165,7 +177,7 @@ fn write_into_folder(ctx: &Ctx, project: &Project, path: &Path, overwrite: bool,
         if there.redcap_uri != project.redcap_uri && !overwrite && !left_by_sandbox {
             return Err(Error::new(
                 Kind::Project,
-                format!("`{}` names another address, `{}`", path.display(), there.redcap_uri.as_str()),
+                format!("`{}` names another address, `{}`", path.display(), there.redcap_uri.shown()),
             )
             .hint("choose another folder or `short_name`, or say `overwrite = TRUE` if the project has moved"));
         }
@@ -188,16 +200,18 @@ pub(crate) struct Deleted {
     pub(crate) left: Option<String>,
 }
 
-/// Removes a project's registry entry and keycap's own file in its folder; never data, never a token.
-pub(crate) fn delete(ctx: &Ctx, short_name: &ShortName) -> Result<Deleted> {
+/// Removes a project's registry entry and keycap's own file in its folder; never data, never a token. `begin` is
+/// asked as in [`set_up_unless`].
+pub(crate) fn delete(ctx: &Ctx, short_name: &ShortName, begin: &dyn Fn() -> Result<()>) -> Result<Deleted> {
     let registries = Registries::new(&ctx.dirs);
-    let Some((kept, _)) = registries.find(short_name)? else { return Err(unknown(short_name)) };
+    let Some((kept, _)) = registries.find(short_name)? else { return Err(unknown(short_name, &registries)) };
     let twin =
         kept == Kept::Session && registries.read(Kept::User)?.iter().any(|project| project.short_name == *short_name);
     registries.change(kept, |projects| {
         let Some(at) = projects.iter().position(|project| project.short_name == *short_name) else {
-            return Err(unknown(short_name));
+            return Err(unknown(short_name, &registries));
         };
+        begin()?;
         let project = projects.remove(at);
         let mut deleted = Deleted { token_name: project.token_name.clone(), removed: Vec::new(), left: None, twin };
         if let Some(path) = project.file() {
@@ -215,12 +229,40 @@ pub(crate) fn delete(ctx: &Ctx, short_name: &ShortName) -> Result<Deleted> {
     })
 }
 
-/// The error for a short name that nobody set up.
-pub(crate) fn unknown(short_name: &ShortName) -> Error {
+/// The error for a short name that nobody set up. One that is, and is spelled nearly like it, is named.
+pub(crate) fn unknown(short_name: &ShortName, registries: &Registries) -> Error {
     let name = short_name.as_str();
-    Error::new(Kind::Project, format!("no project `{name}` is set up for this user"))
-        .hint("`get_projects()` lists those that are; `setup_project()` sets one up")
-        .field("short_name", name)
+    let known: Vec<Project> = registries
+        .read_both()
+        .map_or_else(|_| Vec::new(), |both| both.into_iter().map(|(_, project)| project).collect());
+    let mut error = Error::new(Kind::Project, format!("no project `{name}` is set up for this user"));
+    if let Some(near) = nearest(name, known.iter().map(|project| project.short_name.as_str())) {
+        error = error.hint(format!("did you mean `{near}`?")).field("nearest", near);
+    }
+    error.hint("`get_projects()` lists those that are; `setup_project()` sets one up").field("short_name", name)
+}
+
+/// The name that is spelled most like another: letter case apart, two letters are added, lost or changed at most, and
+/// half of them at most.
+fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let name = name.to_ascii_lowercase();
+    let near = known.map(|other| (distance(&name, &other.to_ascii_lowercase()), other));
+    near.filter(|(far, _)| *far <= 2 && far * 2 <= name.len()).min().map(|(_, other)| other)
+}
+
+/// How many letters must be added, lost or changed (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut before = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.bytes().enumerate() {
+            let changed = before + usize::from(x != y);
+            before = row[j + 1];
+            row[j + 1] = changed.min(before + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
 }
 
 #[cfg(test)]
@@ -280,6 +322,50 @@ mod tests {
         fn kind(&self, short_name: &str, uri: &str, token_name: &str, sandboxes: &[&str]) -> Option<Kind> {
             self.try_set_up(short_name, uri, token_name, sandboxes).err().map(|error| error.kind)
         }
+    }
+
+    #[test]
+    fn the_nearest_name_is_told_and_a_far_one_is_not() {
+        let known = ["TEST", "HEART", "HEART_2", "B"];
+        let nearest = |name| nearest(name, known.into_iter());
+        for (name, near) in
+            [("test", "TEST"), ("TSET", "TEST"), ("HART", "HEART"), ("heart22", "HEART_2"), ("TESTS", "TEST")]
+        {
+            assert_eq!(nearest(name), Some(near), "{name}");
+        }
+        for name in ["C", "LUNG", "X", "TE", "HEARTBEAT"] {
+            assert_eq!(nearest(name), None, "{name}");
+        }
+        assert_eq!((distance("", "abc"), distance("kitten", "sitting"), distance("abc", "abc")), (3, 3, 0));
+        let world = World::new();
+        assert_eq!(world.kind("HEART", REAL, "MINE", &[]), None);
+        let error = unknown(&ShortName::new("Herat").unwrap(), &Registries::new(&world.ctx.dirs));
+        assert_eq!(error.hints[0], "did you mean `HEART`?");
+        assert!(
+            !unknown(&ShortName::new("LUNG").unwrap(), &Registries::new(&world.ctx.dirs)).hints[0].contains("mean")
+        );
+    }
+
+    #[test]
+    fn what_is_cancelled_before_it_begins_changes_nothing() {
+        let world = World::new();
+        let cancelled = || Err(Error::new(Kind::Interrupted, "the operation was cancelled"));
+        let dir = world.folder.path().join("A");
+        let project = Project::from_value(&Value::list([
+            ("short_name", "A".into()),
+            ("dir_path", dir.display().to_string().into()),
+            ("redcap_uri", REAL.into()),
+            ("token_name", "MINE".into()),
+        ]))
+        .unwrap();
+        let wish = Wish { project, overwrite: false, sandboxes: Vec::new() };
+        assert_eq!(set_up_unless(&world.ctx, wish, &cancelled).err().map(|error| error.kind), Some(Kind::Interrupted));
+        let registries = Registries::new(&world.ctx.dirs);
+        assert!(!dir.exists() && registries.read_both().unwrap().is_empty());
+        assert_eq!(world.kind("A", REAL, "MINE", &[]), None);
+        let name = ShortName::new("A").unwrap();
+        assert_eq!(delete(&world.ctx, &name, &cancelled).err().map(|error| error.kind), Some(Kind::Interrupted));
+        assert!(dir.join("keycap_A.json").exists() && registries.find(&name).unwrap().is_some());
     }
 
     #[test]

@@ -8,7 +8,8 @@ use super::sheet::{Header, Sheet};
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
 use crate::file::fault;
-use crate::redcap::{Answer, Expect, Operation, Plan, Shape, Upload, blocking};
+use crate::net::io::blocking;
+use crate::redcap::{Answer, Expect, Operation, Plan, Shape, Upload};
 use crate::value::Table;
 
 /// The largest file that is sent. It goes through memory; REDCap's own limit is below that.

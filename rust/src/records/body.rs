@@ -3,6 +3,7 @@
 use super::csv::Rows;
 use super::repair;
 use crate::error::{Error, Kind, Result};
+use crate::token::as_name;
 
 /// Who takes the cells of the rows.
 pub(super) trait Cells {
@@ -144,7 +145,9 @@ impl<C: Cells> Rows for Body<C> {
     }
 
     fn place(&self, column: usize) -> String {
-        let name = self.names.get(column).map_or_else(|| format!("column {}", column + 1), |name| format!("`{name}`"));
+        // A server may have written anything into its header.
+        let name = self.names.get(column).filter(|name| as_name(name) == *name);
+        let name = name.map_or_else(|| format!("column {}", column + 1), |name| format!("`{name}`"));
         if self.header.is_some() {
             format!("header, {name}")
         } else {

@@ -11,8 +11,9 @@ use super::intake::{Intake, Target};
 use super::table::{Finished, Style, TableBuilder};
 use crate::ctx::{Ctx, Events};
 use crate::error::{Error, Kind, Result};
+use crate::net::io::blocking;
 use crate::project::Project;
-use crate::redcap::{Expect, Operation, Request, blocking, identify, is_out_of_memory};
+use crate::redcap::{Expect, Operation, Request, identify, is_out_of_memory};
 use crate::value::{Table, Value};
 
 /// The most that a dictionary or project information takes up.

@@ -11,11 +11,12 @@ use serde_json::Value as Json;
 
 use crate::ctx::{Ctx, Events};
 use crate::error::{Error, Kind, Result};
+use crate::net::io::blocking;
 use crate::project::Project;
 use crate::records::body::Body;
 use crate::records::ids::Ids;
 use crate::records::intake::Intake;
-use crate::redcap::{Expect, Operation, Request, blocking, identify};
+use crate::redcap::{Expect, Operation, Request, identify};
 use crate::value::{Column, Table, Value};
 
 use fields::{Fields, GROUP};

@@ -24,6 +24,8 @@ mod dictionary;
 mod download;
 mod export;
 mod file;
+#[cfg(any(test, fuzzing))]
+mod fuzzed;
 mod ids;
 mod import;
 mod intake;
@@ -39,5 +41,7 @@ mod tests;
 pub(crate) use any::{Got, answer};
 pub(crate) use choice::Choices;
 pub(crate) use export::{Export, Wish, export};
+#[cfg(any(test, fuzzing))]
+pub(crate) use fuzzed::Fuzzed;
 pub(crate) use import::{Blanks, Import, import};
 pub(crate) use sheet::{Type, give_types};

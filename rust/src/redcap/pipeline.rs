@@ -187,6 +187,8 @@ impl Operation {
         };
         match self.audit.note(Entry::Refused(refused)).await {
             Ok(()) => Err(error),
+            // Where neither the limiter nor the log can write, there would be no call even without a limit.
+            Err(unwritten) if error.kind == Kind::Limit && unwritten.kind == Kind::Audit => Err(unwritten),
             Err(unwritten) => Err(error.hint(format!("the audit log did not take the refusal: {}", unwritten.message))),
         }
     }
@@ -296,17 +298,19 @@ impl Operation {
         }
         sink.begin(name.map(|name| scrubber.scrub(&name)).as_deref())?;
         let mut watch = scrubber.watch();
-        deliver(&head, &mut watch, sink)?;
+        // What a sink says of the data may quote them.
+        let scrubbed = |error: Error| error.map_texts(|text| scrubber.scrub(text));
+        deliver(&head, &mut watch, sink).map_err(scrubbed)?;
         if !ended {
             while let Some(chunk) = answer.chunk().await.map_err(unknown)? {
                 open.outcome.bytes += chunk.len() as u64;
-                deliver(&chunk, &mut watch, sink)?;
+                deliver(&chunk, &mut watch, sink).map_err(scrubbed)?;
             }
         }
         if !answer.header_values().any(|value| scrubber.watch().sees(value)) {
             doubt.settled();
         }
-        Ok(sink.end()?)
+        Ok(sink.end().map_err(scrubbed)?)
     }
 }
 
@@ -454,13 +458,6 @@ fn call_id(ctx: &Ctx) -> Result<String> {
     let mut bytes = [0_u8; 16];
     ctx.random.fill(&mut bytes)?;
     Ok(hex(&bytes))
-}
-
-/// Runs blocking work beside the I/O thread.
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|_| Err(Error::new(Kind::Internal, "internal error in blocking work")))
 }
 
 /// The error for a name that is blank in every store.

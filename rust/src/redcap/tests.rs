@@ -13,10 +13,14 @@ mod world;
 mod writes;
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use self::world::{PROJECT, Say, Server, VERSION, World, log_text, say, token, version};
+use super::limiter;
 use super::request::{Expect, Request};
+use crate::ctx::Event;
 use crate::error::{Error, Kind};
+use crate::net::ServerUrl;
 use crate::token::TokenName;
 
 #[tokio::test]
@@ -66,6 +70,49 @@ async fn without_an_intent_there_is_no_call() {
     std::fs::write(world.folder.path().join("data/audit"), "in the way").unwrap();
     let Err(error) = world.probe(&project).await else { panic!("called without an intent") };
     assert_eq!((error.kind, server.count()), (Kind::Audit, 0));
+}
+
+#[tokio::test]
+async fn a_data_folder_that_cannot_be_written_is_the_audit_logs_error_and_names_path_cause_and_remedy() {
+    // Not loopback, so the limiter counts the request too, in the same folder.
+    let server = "https://redcap.invalid/api/";
+    let world = World::new();
+    let project = world.set_up(server);
+    std::fs::write(world.folder.path().join("data"), "in the way").unwrap();
+    let Err(error) = world.probe(&project).await else { panic!("called without an intent") };
+    assert_eq!(error.kind, Kind::Audit, "{error:?}");
+    let path = world.folder.path().join("data");
+    assert!(error.message.contains(&path.display().to_string()), "{error:?}");
+    let field = |name: &str| error.fields.iter().any(|(known, _)| known == name);
+    assert!(!error.hints.is_empty() && field("cause"), "{error:?}");
+    // Where only the count is in the way it is the limiter's.
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    std::fs::write(path.join("limits"), "in the way").unwrap();
+    let Err(error) = world.probe(&project).await else { panic!("called without a permit") };
+    assert_eq!(error.kind, Kind::Limit, "{error:?}");
+    assert_eq!(world.phases(), ["refused"]);
+}
+
+#[tokio::test]
+async fn a_call_that_waits_for_its_permit_says_so_and_can_be_interrupted() {
+    let mut world = World::new();
+    world.ctx.settings.limit = 2;
+    let server = ServerUrl::parse("https://redcap.invalid/api/").unwrap();
+    limiter::reserve(&world.ctx, &server, 2).await.unwrap();
+    assert!(world.events.lock().unwrap().is_empty());
+    // An interrupt drops the operation, wherever it waits.
+    let waited = tokio::time::timeout(Duration::from_millis(300), limiter::reserve(&world.ctx, &server, 1)).await;
+    assert!(waited.is_err(), "a third permit within a minute");
+    let events = world.events.lock().unwrap();
+    let [Event::Note(said)] = &events[..] else { panic!("{events:?}") };
+    assert!(said.contains("waiting about") && said.contains("redcap.invalid"), "{said}");
+    drop(events);
+    // Loopback is exempt.
+    let here = ServerUrl::parse("http://127.0.0.1:1/api/").unwrap();
+    for _ in 0..5 {
+        limiter::reserve(&world.ctx, &here, 2).await.unwrap();
+    }
 }
 
 #[tokio::test]

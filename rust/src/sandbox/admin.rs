@@ -1,6 +1,6 @@
 //! The administrator's commands: JSON in, JSON out, one line each. No token ever goes out here.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -55,6 +55,10 @@ enum Command {
 const COMMANDS: &str = "`projects`, `users`, `issue`, `regenerate`, `revoke`, `suspend`, `unsuspend`, `adopt`, \
     `fault`, `clear`, `count`, `generate`, `reset`, `methods`, `stop`";
 
+/// The kinds of faults, for the same.
+const KINDS: &str = "`latency`, `redirect`, `html`, `ban`, `out_of_memory`, `database`, `slow`, `truncated`, \
+    `wrong_length`, `reset_before_body`, `reset_after_body`, `latin1`, `echo`, `endless`, `body`";
+
 /// The answer to a command, and whether the sandbox is to end.
 pub(super) struct Obeyed {
     pub(super) answer: Value,
@@ -65,11 +69,12 @@ pub(super) struct Obeyed {
 pub(super) fn obey(world: &mut World, line: &str) -> Obeyed {
     let parsed: Result<Value, _> = serde_json::from_str(line);
     let id = parsed.as_ref().ok().and_then(|value| value.get("id").cloned());
+    let given = parsed.as_ref().ok().cloned();
     let command = parsed.and_then(serde_json::from_value::<Command>);
     let stop = matches!(command, Ok(Command::Stop));
     let outcome = match command {
         Ok(command) => apply(world, command),
-        Err(error) => Err(complaint(&error)),
+        Err(error) => Err(complaint(&error, given.as_ref())),
     };
     let mut answer = match outcome {
         Ok(Value::Object(mut facts)) => {
@@ -87,14 +92,19 @@ pub(super) fn obey(world: &mut World, line: &str) -> Obeyed {
     Obeyed { answer: answer.into(), stop }
 }
 
-/// What is wrong with a line. The parser's own words repeat parts of the line, so only those that name a
-/// missing field, which are ours, are passed on.
-fn complaint(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    if text.starts_with("missing field") && !text.contains("`do`") {
-        return text;
+/// What is wrong with a command, in words for whoever gave it. The parser's own words speak of the line's form and
+/// repeat parts of it; of them only the name of what is missing, which is ours, is passed on.
+fn complaint(error: &serde_json::Error, command: Option<&Value>) -> String {
+    let said = error.to_string();
+    let lacks = said.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
+    match (command.and_then(|command| command.get("do")?.as_str()), lacks) {
+        (Some("fault"), Some(detail)) if detail != "fault" => format!("this fault lacks the detail `{detail}`"),
+        (Some("fault"), None) => {
+            format!("there is no such fault, or it does not take these details; there are {KINDS}")
+        }
+        (Some(_), Some(detail)) => format!("this command lacks `{detail}`"),
+        _ => format!("there is no such command, or it does not take these details; there are {COMMANDS}"),
     }
-    format!("not understood: a command is one line of JSON with `do` and its fields; there are {COMMANDS}")
 }
 
 fn apply(world: &mut World, command: Command) -> Result<Value, String> {
@@ -292,7 +302,13 @@ fn write_token(path: &Path, token: &str) -> std::io::Result<()> {
 /// A token from a file, without its trailing line break: 20 to 512 printable characters without blanks, so
 /// that the forms of institutions with their own can be tried as well.
 fn read_token(path: &Path) -> Result<String, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| format!("the file cannot be read: {error}"))?;
+    let failed = |error: std::io::Error| format!("the file cannot be read: {error}");
+    // A pipe would hold the sandbox, a device never ends.
+    if !std::fs::metadata(path).map_err(failed)?.is_file() {
+        return Err("the file cannot be read: it is no ordinary file".to_owned());
+    }
+    let mut text = String::new();
+    std::fs::File::open(path).and_then(|file| file.take(1024).read_to_string(&mut text)).map_err(failed)?;
     let token = text.strip_suffix('\n').unwrap_or(&text);
     let token = token.strip_suffix('\r').unwrap_or(token);
     if !(20..=512).contains(&token.len()) || !token.bytes().all(|b| b.is_ascii_graphic()) {

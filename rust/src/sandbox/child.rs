@@ -137,7 +137,7 @@ impl Child {
     pub(super) fn command_within(&mut self, time: Duration, mut command: Json) -> Result<Json> {
         if self.owner != std::process::id() {
             return Err(Error::new(Kind::Sandbox, "the sandbox belongs to the process that started it")
-                .hint("Start a sandbox of its own in each process."));
+                .hint("start a sandbox of its own in each process"));
         }
         let Some(parts) = &mut self.parts else { return Err(ended("")) };
         let id = self.next_id;
@@ -145,7 +145,7 @@ impl Child {
         if let Some(object) = command.as_object_mut() {
             object.insert("id".to_owned(), id.into());
         } else {
-            return Err(Error::new(Kind::Sandbox, "a command of the sandbox is an object with `do`"));
+            return Err(Error::new(Kind::Sandbox, "a command of the sandbox is a list with what to do as `do`"));
         }
         // A failed sending shows below as an end of the answers.
         let _ = parts.commands.send(format!("{command}\n"));
@@ -154,7 +154,7 @@ impl Child {
             match parts.answers.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Err(mpsc::RecvTimeoutError::Timeout) => {
                     return Err(
-                        Error::new(Kind::Sandbox, "the sandbox does not answer").hint("Stop it and start a new one.")
+                        Error::new(Kind::Sandbox, "the sandbox does not answer").hint("stop it and start a new one")
                     );
                 }
                 Err(mpsc::RecvTimeoutError::Disconnected) => return Err(ended(&parts.last_words())),
@@ -210,7 +210,7 @@ impl Child {
                         Error::new(Kind::Sandbox, "the sandbox was not ready in time"),
                         &parts.last_words(),
                     )
-                    .hint("Try again: a first start can be slow on a busy machine."));
+                    .hint("try again: a first start can be slow on a busy machine"));
                 }
                 Err(mpsc::RecvTimeoutError::Disconnected) => {
                     // The output has ended; so has, or will at once, the process and with it its last words.
@@ -245,19 +245,45 @@ impl Parts {
 }
 
 fn ended(last_words: &str) -> Error {
-    with_words(Error::new(Kind::Sandbox, "the sandbox has ended"), last_words).hint("Start a new one.")
+    with_words(Error::new(Kind::Sandbox, "the sandbox has ended"), last_words).hint("start a new one")
 }
 
 fn with_words(error: Error, last_words: &str) -> Error {
-    if last_words.is_empty() { error } else { error.hint(format!("Its last words: {last_words}")) }
+    if last_words.is_empty() { error } else { error.hint(format!("its last words: {last_words}")) }
 }
 
-/// A token that a user keeps in the environment has no business in the sandbox: 32 or 64 hexadecimal
-/// characters, or anything under the default names.
+/// A token that a user keeps in the environment has no business in the sandbox: anything under the default names or
+/// under a name that speaks of a secret, and any value in which 32 hexadecimal characters stand in a row, quoted or
+/// with something before or behind them. Tokens of an institution's own form look like nothing in particular: a value
+/// without blanks, with letters and digits mixed and nothing that makes it a path or an address.
 fn may_hold_a_token(name: &OsStr, value: &OsStr) -> bool {
-    let value = value.as_encoded_bytes().trim_ascii();
-    let is_form = matches!(value.len(), 32 | 64) && value.iter().all(u8::is_ascii_hexdigit);
-    is_form || name.as_encoded_bytes().starts_with(b"REDCapSync_")
+    const SECRET: [&[u8]; 6] = [b"TOKEN", b"SECRET", b"PASSWORD", b"PASSWD", b"API_KEY", b"APIKEY"];
+    let name = name.as_encoded_bytes();
+    let value = value.as_encoded_bytes();
+    let upper = name.to_ascii_uppercase();
+    name.starts_with(b"REDCapSync_")
+        || SECRET.iter().any(|word| upper.windows(word.len()).any(|part| part == *word))
+        || value.windows(32).any(|run| run.iter().all(u8::is_ascii_hexdigit))
+        || looks_random(value)
+}
+
+/// Whether a value has the look of a token of an institution's own form: see `token_form` among the settings.
+fn looks_random(value: &[u8]) -> bool {
+    let quote = |byte: &u8| matches!(byte, b'"' | b'\'') || byte.is_ascii_whitespace();
+    let from = value.iter().position(|byte| !quote(byte)).unwrap_or(value.len());
+    let to = value.iter().rposition(|byte| !quote(byte)).map_or(from, |last| last + 1);
+    let value = &value[from..to];
+    let digits = value.iter().filter(|byte| byte.is_ascii_digit()).count();
+    let letters = value.iter().filter(|byte| byte.is_ascii_alphabetic()).count();
+    let others = value.len() - digits - letters;
+    // Base64 has `+`, `/` and `=`, a UUID has `-`; a path begins with `/` or has a drive or a dot in it.
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'-' | b'_');
+    (20..=512).contains(&value.len())
+        && value[0] != b'/'
+        && value.iter().all(plain)
+        && digits >= 3
+        && letters >= 3
+        && others * 5 <= value.len()
 }
 
 /// Keeps the variables that may hold a token from a command.

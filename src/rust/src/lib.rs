@@ -53,14 +53,13 @@ fn kc_poll(handle: Robj, wait_ms: Robj) -> Robj {
     })
 }
 
-/// Cancels an operation; one that is done, or was never there, is left alone.
+/// Cancels an operation; one that is done, or was never there, is left alone. The answer's `value` is a word on what
+/// became of it, where there is one.
 #[extendr]
 fn kc_cancel(handle: Robj) -> Robj {
     answered(|| {
-        if let Ok(task) = handles::take(from_r::whole(&handle)?) {
-            task.cancel();
-        }
-        Ok(to_r::ok(&[], Value::Nothing))
+        let word = handles::take(from_r::whole(&handle)?).ok().and_then(keycap::net::io::Task::cancel);
+        Ok(to_r::ok(&[], word.into()))
     })
 }
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::kit::*;
 use crate::error::Kind;
-use crate::net::Client;
 use crate::net::look_up::{self, Resolver};
 use crate::net::tls::Tls;
+use crate::net::{Client, TrustEnv};
 
 #[test]
 fn a_warm_client_uses_its_connection_again_and_a_fresh_one_never() {
@@ -55,7 +55,7 @@ fn a_connection_that_nobody_uses_is_closed_by_us() {
         conn.wait_for_end();
         ended.lock().unwrap().send(()).unwrap();
     });
-    let (tls, resolver) = (Tls::new(None).unwrap(), Resolver::new(look_up::system()));
+    let (tls, resolver) = (Tls::new(None, &TrustEnv::default()).unwrap(), Resolver::new(look_up::system()));
     let client = Client::new(&settings(), tls, resolver, Duration::from_millis(100)).unwrap();
     run(async {
         assert_eq!(call(&client, &server.http()).await.unwrap(), b"ok");
@@ -74,7 +74,7 @@ fn connections_are_closed_on_demand_and_the_next_call_goes_to_a_new_one() {
         }
         ended.lock().unwrap().send(conn.number).unwrap();
     });
-    let (tls, resolver) = (Tls::new(None).unwrap(), Resolver::new(look_up::system()));
+    let (tls, resolver) = (Tls::new(None, &TrustEnv::default()).unwrap(), Resolver::new(look_up::system()));
     let client = Client::new(&settings(), tls, resolver, Duration::from_secs(600)).unwrap();
     run(async {
         for calls in 1..=2 {

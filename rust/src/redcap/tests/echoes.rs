@@ -1,8 +1,9 @@
 //! A server that says the token back: in what is shown no 8 characters of it pass.
 
 use super::world::{World, read};
-use crate::error::Kind;
+use crate::error::{Error, Kind, Result};
 use crate::net::tests::kit::{Listener, listen};
+use crate::redcap::Sink;
 
 /// A server that answers each request with a head and a body, in pieces of a size.
 fn server(head: String, body: Vec<u8>, size: usize) -> Listener {
@@ -53,6 +54,35 @@ async fn a_token_in_an_error_text_is_masked_in_whatever_form_chunks_and_case_it_
                 assert_eq!(world.classes(), ["redcap"]);
             }
         }
+    }
+}
+
+/// Says of the data what stands in them.
+struct Quoting;
+
+impl Sink for Quoting {
+    fn restart(&mut self) -> bool {
+        false
+    }
+
+    fn take(&mut self, chunk: &[u8]) -> Result<()> {
+        let text = String::from_utf8_lossy(chunk).into_owned();
+        Err(Error::new(Kind::NotRedcap, format!("a strange column: {text}")).hint(text.clone()).field("column", text))
+    }
+}
+
+#[tokio::test]
+async fn a_part_of_the_token_in_data_is_masked_in_what_is_said_of_the_data() {
+    for case in 0..3 {
+        let world = World::new();
+        let half = cases(&world.token)[case][..16].to_owned();
+        let body = format!("[\"{half}\"]").into_bytes();
+        let server = server("HTTP/1.1 200 OK".to_owned(), body, 100);
+        let project = world.set_up(server.http().as_str());
+        let answered = world.operation(&project).call(&read(), &mut Quoting).await;
+        let error = answered.unwrap_err();
+        world.assert_sealed(&format!("{error:?}"));
+        assert!(error.message.starts_with("a strange column") && error.message.contains("[token]"), "{error:?}");
     }
 }
 

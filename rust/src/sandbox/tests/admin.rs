@@ -89,6 +89,8 @@ fn an_adopted_token_is_one_users_in_one_project_only() {
     // The same token for another project: what a client sees when its project was exchanged.
     site.admin(json!({"do": "adopt", "project": "TEST_LONG", "user": "admin", "from": path}));
     assert_eq!(title(&site), 18);
+    let device = site.try_admin(&json!({"do": "adopt", "project": "TEST", "user": "admin", "from": "/dev/zero"}));
+    assert!(device["error"].as_str().unwrap().contains("no ordinary file"), "{device}");
     for bad in ["", "too short", "with a blank in the middle of it", &"x".repeat(600)] {
         std::fs::write(&path, bad).unwrap();
         let answer = site.try_admin(&json!({"do": "adopt", "project": "TEST", "user": "admin", "from": path}));
@@ -101,8 +103,12 @@ fn commands_that_make_no_sense_are_refused_with_a_reason() {
     let mut site = Site::start();
     for (command, reason) in [
         (json!({"do": "nonsense"}), "there are `projects`"),
-        (json!({"no": "do"}), "not understood"),
-        (json!({"do": "revoke", "user": "admin"}), "missing field `project`"),
+        (json!({"no": "do"}), "no such command"),
+        (json!("do"), "no such command"),
+        (json!({"do": "fault", "fault": {"kind": "nonsense"}}), "no such fault"),
+        (json!({"do": "fault", "fault": {"kind": "html", "status": "many"}}), "these details"),
+        (json!({"do": "fault", "fault": {"kind": "latency"}}), "lacks the detail `ms`"),
+        (json!({"do": "revoke", "user": "admin"}), "lacks `project`"),
         (json!({"do": "revoke", "project": "TEST", "user": "admin"}), "has no token"),
         (json!({"do": "regenerate", "project": "TEST", "user": "admin"}), "`issue` makes one"),
         (json!({"do": "issue", "project": "NONE", "user": "admin"}), "no such project"),
@@ -115,6 +121,9 @@ fn commands_that_make_no_sense_are_refused_with_a_reason() {
         let answer = site.try_admin(&command);
         assert_eq!(answer["ok"], false, "{command}");
         assert!(answer["error"].as_str().unwrap().contains(reason), "{command}: {answer}");
+        for word in ["JSON", "field", "expected", "line", "null"] {
+            assert!(!answer["error"].as_str().unwrap().contains(word), "{command}: {answer}");
+        }
     }
     site.admin(json!({"do": "issue", "project": "TEST", "user": "admin"}));
     let twice = site.try_admin(&json!({"do": "issue", "project": "TEST", "user": "admin"}));
