@@ -13,7 +13,7 @@ mod request;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use answer::Sink;
+pub(crate) use answer::{Sink, Waiting};
 #[cfg(any(test, fuzzing))]
 pub(crate) use classify::{HEAD, Head, MOST_TEXT, classify, is_data};
 pub(crate) use classify::{is_out_of_memory, memory, out_of_memory};
