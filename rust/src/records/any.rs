@@ -47,7 +47,7 @@ pub(crate) async fn answer(ctx: &Ctx, operation: &mut Operation, plan: Plan) -> 
         (Shape::Table, _) => {
             let mut intake = Intake::new(ctx, Sheet::new(header));
             operation.call(&request, &mut intake).await?;
-            let (table, repaired) = intake.target.cells.finish();
+            let (table, repaired) = intake.finish()?.1.cells.finish();
             if repaired > 0 {
                 let cells = if repaired == 1 { "1 cell was".to_owned() } else { format!("{repaired} cells were") };
                 ctx.log.warning(format!("{cells} not UTF-8, as REDCap promises, and read as Latin-1"));
@@ -65,7 +65,7 @@ pub(crate) async fn answer(ctx: &Ctx, operation: &mut Operation, plan: Plan) -> 
             let place = if rows {
                 let mut intake = Intake::new(ctx, Rows::new(header, place)?);
                 operation.call(&request, &mut intake).await?;
-                intake.target.place
+                intake.finish()?.1.place
             } else {
                 raw(ctx, operation, &request, place, apart).await?
             };
@@ -75,7 +75,7 @@ pub(crate) async fn answer(ctx: &Ctx, operation: &mut Operation, plan: Plan) -> 
             let place = if rows {
                 let mut intake = Intake::new(ctx, Rows::new(header, InMemory::new())?);
                 operation.call(&request, &mut intake).await?;
-                intake.target.place
+                intake.finish()?.1.place
             } else {
                 raw(ctx, operation, &request, InMemory::new(), apart).await?
             };

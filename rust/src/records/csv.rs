@@ -121,16 +121,36 @@ impl Reader {
         }
     }
 
-    /// Reads cells without quotes, as many as there are in a row; the place behind them.
+    /// Reads cells as long as they lie whole in a block, in quotes or not; the place behind them.
     fn plain<R: Rows>(&mut self, chunk: &[u8], at: usize, rows: &mut R) -> Result<usize> {
         let mut column = self.column;
+        // Where the cell begins, or what has come of it since the last chunk.
         let mut begin = at;
         let mut joined = !self.begun.is_empty();
         let mut place = at;
-        while let Some(rest) = chunk.get(place..).filter(|rest| !rest.is_empty()) {
-            let mut ends = ends(rest);
-            while ends != 0 {
-                let end = place + ends.trailing_zeros() as usize / 8;
+        'blocks: while place < chunk.len() {
+            let (mut ends, quotes) = marks(&chunk[place..]);
+            loop {
+                while !joined && chunk.get(begin) == Some(&b'"') {
+                    let Some(end) = closed(chunk, quotes, begin, place) else {
+                        if begin > place {
+                            // There may be more of it in a block that begins here.
+                            place = begin;
+                            continue 'blocks;
+                        }
+                        self.column = column;
+                        self.state = State::Start;
+                        return Ok(begin);
+                    };
+                    rows.cell(column, &chunk[begin + 1..end]);
+                    column += 1;
+                    begin = end + 2;
+                    ends = from(ends, begin - place);
+                }
+                if ends == 0 {
+                    break;
+                }
+                let end = place + ends.trailing_zeros() as usize;
                 ends &= ends - 1;
                 let mut cell = &chunk[begin..end];
                 if joined {
@@ -155,13 +175,8 @@ impl Reader {
                     self.forget();
                 }
                 begin = end + 1;
-                if chunk.get(begin) == Some(&b'"') {
-                    self.column = column;
-                    self.state = State::Start;
-                    return Ok(begin);
-                }
             }
-            place += WORD;
+            place += BLOCK;
         }
         self.column = column;
         self.state = State::Start;
@@ -233,22 +248,69 @@ impl Reader {
 }
 
 /// Bytes that are looked at in one step.
-const WORD: usize = 8;
+const BLOCK: usize = 64;
 
-/// The commas and line feeds among the next eight bytes: the high bit of each byte that is one, the first byte the
+/// Where the cell in quotes that begins at `begin` ends, if that is in the block at `place` and a comma follows there.
+#[inline]
+fn closed(chunk: &[u8], quotes: u64, begin: usize, place: usize) -> Option<usize> {
+    let quotes = from(quotes, begin + 1 - place);
+    let end = place + quotes.trailing_zeros() as usize;
+    (quotes != 0 && end + 1 < place + BLOCK && chunk.get(end + 1) == Some(&b',')).then_some(end)
+}
+
+/// The bits from one place on.
+#[inline]
+fn from(bits: u64, place: usize) -> u64 {
+    if place < BLOCK { bits >> place << place } else { 0 }
+}
+
+/// Where commas and line feeds are among the next bytes, and where quotes are: a bit for each byte, the first byte the
 /// lowest. Cells are short, so that a search made for long texts would spend more time on getting started than on
 /// searching.
 #[inline]
-fn ends(text: &[u8]) -> u64 {
-    const ONES: u64 = u64::from_ne_bytes([0x01; WORD]);
-    const LOWS: u64 = u64::from_ne_bytes([0x7f; WORD]);
-    // The high bit of a byte stays clear in the sum if and only if the byte is zero.
-    let zeros = |word: u64| !(((word & LOWS) + LOWS) | word | LOWS);
-    let word = text.first_chunk::<WORD>().copied().unwrap_or_else(|| {
-        let mut last = [0; WORD];
-        last.iter_mut().zip(text).for_each(|(to, from)| *to = *from);
-        last
-    });
-    let word = u64::from_le_bytes(word);
-    zeros(word ^ (ONES * u64::from(b','))) | zeros(word ^ (ONES * u64::from(b'\n')))
+fn marks(text: &[u8]) -> (u64, u64) {
+    match text.first_chunk::<BLOCK>() {
+        Some(block) => marks_of(block),
+        None => {
+            let mut last = [0; BLOCK];
+            last[..text.len()].copy_from_slice(text);
+            marks_of(&last)
+        }
+    }
+}
+
+#[inline]
+fn marks_of(block: &[u8; BLOCK]) -> (u64, u64) {
+    // A byte of 1 for each hit: the compiler does this for many bytes at once.
+    let ends = block.map(|byte| u8::from(byte == b',' || byte == b'\n'));
+    let quotes = block.map(|byte| u8::from(byte == b'"'));
+    (bits(&ends), bits(&quotes))
+}
+
+/// Bytes of 0 or 1 as bits.
+#[inline]
+fn bits(bytes: &[u8; BLOCK]) -> u64 {
+    // The product brings the lowest bits of all eight bytes into the highest byte, and none of them twice.
+    let gathered = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+    let (words, _) = bytes.as_chunks::<8>();
+    words.iter().enumerate().fold(0, |bits, (part, word)| bits | gathered(word) << (8 * part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn marks_stand_where_the_bytes_are(text in proptest::collection::vec(any::<u8>(), 0..80), few in any::<bool>()) {
+            let some = b",\n\"\r\x8c\xac-+";
+            let text: Vec<u8> = if few { text.iter().map(|b| some[usize::from(*b) % some.len()]).collect() } else { text };
+            let bit = |at: usize, is: bool| u64::from(is) << at;
+            let slow = |wanted: &[u8]| {
+                text.iter().take(BLOCK).enumerate().fold(0, |bits, (at, byte)| bits | bit(at, wanted.contains(byte)))
+            };
+            prop_assert_eq!(marks(&text), (slow(b",\n"), slow(b"\"")));
+        }
+    }
 }

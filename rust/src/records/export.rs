@@ -1,6 +1,7 @@
 //! Asking for records, whole or in batches.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::body::Body;
 use super::choice::Choices;
@@ -93,31 +94,35 @@ impl Job<'_> {
         let entry = self.operation.project();
         let missing_codes = identify(self.ctx, entry, project.project_id.as_deref(), &information)?;
         let metadata = self.operation.collect(&Request::read("metadata", Expect::Json), MOST).await?;
-        let dictionary = Dictionary::read(&metadata, &missing_codes)?;
+        let dictionary = Arc::new(Dictionary::read(&metadata, &missing_codes)?);
         drop((information, metadata));
         match self.wish.to.clone() {
             None => {
                 let style = Style { choices: self.wish.choices, types: self.wish.types, zone: self.wish.zone.clone() };
-                let table = Body::new(TableBuilder::new(&dictionary, style));
+                let table = Body::new(TableBuilder::new(Arc::clone(&dictionary), style));
                 let intake = self.fetch(&dictionary, table).await?;
-                let (bytes, rows) = (intake.bytes(), intake.target.rows());
-                let Finished { table, problems, repaired } = intake.target.cells.finish();
-                Ok(Export { record_id: dictionary.record_id, table: Some(table), problems, repaired, rows, bytes })
+                let (bytes, target) = intake.finish()?;
+                let rows = target.rows();
+                let Finished { table, problems, repaired } = target.cells.finish();
+                let record_id = dictionary.record_id.clone();
+                Ok(Export { record_id, table: Some(table), problems, repaired, rows, bytes })
             }
             Some(path) => {
-                let file = ToFile::new(&dictionary, Partial::new(&path)?);
+                let file = ToFile::new(Arc::clone(&dictionary), Partial::new(&path)?);
                 let intake = self.fetch(&dictionary, file).await?;
-                let (bytes, rows) = (intake.bytes(), intake.target.rows());
-                let partial = intake.target.into_partial();
+                let (bytes, target) = intake.finish()?;
+                let rows = target.rows();
+                let partial = target.into_partial();
                 blocking(move || partial.commit()).await?;
                 let problems = super::problems::Problems::new().finish(None, &[]);
-                Ok(Export { record_id: dictionary.record_id, table: None, problems, repaired: 0, rows, bytes })
+                let record_id = dictionary.record_id.clone();
+                Ok(Export { record_id, table: None, problems, repaired: 0, rows, bytes })
             }
         }
     }
 
     /// Everything that is wished, in one call or in batches.
-    async fn fetch<T: Target>(&mut self, dictionary: &Dictionary, target: T) -> Result<Intake<T>> {
+    async fn fetch<T: Target + 'static>(&mut self, dictionary: &Dictionary, target: T) -> Result<Intake<T>> {
         let mut intake = Intake::new(self.ctx, target);
         let size = if let (Some(size), None) = (self.wish.batch_size, &self.wish.report) {
             size.max(1)
@@ -136,7 +141,7 @@ impl Job<'_> {
     }
 
     /// The records in batches; where one is too large, in smaller ones.
-    async fn batches<T: Target>(
+    async fn batches<T: Target + 'static>(
         &mut self,
         dictionary: &Dictionary,
         mut size: usize,
@@ -159,13 +164,13 @@ impl Job<'_> {
     }
 
     /// One call for some records, or (none named) for all. What came before stays if it fails.
-    async fn part<T: Target>(
+    async fn part<T: Target + 'static>(
         &mut self,
         dictionary: &Dictionary,
         records: &[String],
         intake: &mut Intake<T>,
     ) -> Result<()> {
-        intake.keep();
+        intake.keep()?;
         let request = self.request(dictionary, records);
         let answered = self.operation.call(&request, intake).await;
         if answered.is_err() {
@@ -211,7 +216,7 @@ impl Job<'_> {
         let quiet = Ctx { log: Events::none(), ..self.ctx.clone() };
         let mut intake = Intake::new(&quiet, Body::new(Ids::new(&dictionary.record_id)));
         self.operation.call(&request, &mut intake).await?;
-        let mut ids = intake.target.cells.all;
+        let mut ids = intake.finish()?.1.cells.all;
         if !self.wish.records.is_empty() {
             let wanted: std::collections::HashSet<&String> = self.wish.records.iter().collect();
             ids.retain(|id| wanted.contains(id));

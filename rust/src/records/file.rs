@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use super::body::{Body, Cells};
@@ -119,9 +120,9 @@ impl Drop for Partial {
 }
 
 /// Reads along to see whether the body is whole.
-struct Tally<'a>(&'a Dictionary);
+struct Tally<D>(D);
 
-impl Cells for Tally<'_> {
+impl<D: Deref<Target = Dictionary>> Cells for Tally<D> {
     fn header(&mut self, names: &[String]) -> Result<()> {
         self.0.check_header(names)
     }
@@ -131,8 +132,8 @@ impl Cells for Tally<'_> {
 
 /// Writes bodies one behind the other, with one header. Nothing is written before the header was seen to be one:
 /// what is no export may hold the server's secrets.
-pub(super) struct ToFile<'a> {
-    body: Body<Tally<'a>>,
+pub(super) struct ToFile<D> {
+    body: Body<Tally<D>>,
     partial: Partial,
     /// The beginning of the first body, as long as its header has not ended.
     held: Vec<u8>,
@@ -141,8 +142,8 @@ pub(super) struct ToFile<'a> {
     kept_begun: bool,
 }
 
-impl<'a> ToFile<'a> {
-    pub(super) fn new(dictionary: &'a Dictionary, partial: Partial) -> Self {
+impl<D: Deref<Target = Dictionary>> ToFile<D> {
+    pub(super) fn new(dictionary: D, partial: Partial) -> Self {
         let body = Body::new(Tally(dictionary));
         Self { body, partial, held: Vec::new(), begun: false, kept_begun: false }
     }
@@ -152,7 +153,7 @@ impl<'a> ToFile<'a> {
     }
 }
 
-impl Target for ToFile<'_> {
+impl<D: Deref<Target = Dictionary> + Send> Target for ToFile<D> {
     fn take(&mut self, reader: &mut Reader, chunk: &[u8]) -> Result<()> {
         reader.feed(chunk, &mut self.body)?;
         let ended_here = self.body.header_end.take();

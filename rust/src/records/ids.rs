@@ -9,23 +9,23 @@ use super::repair;
 use crate::error::{Error, Kind, Result};
 
 /// The ids that have come.
-pub(super) struct Ids<'a> {
+pub(super) struct Ids {
     /// The name of the column.
-    name: &'a str,
+    name: String,
     place: Option<usize>,
     known: HashSet<String>,
     pub(super) all: Vec<String>,
 }
 
-impl<'a> Ids<'a> {
-    pub(super) fn new(name: &'a str) -> Self {
-        Self { name, place: None, known: HashSet::new(), all: Vec::new() }
+impl Ids {
+    pub(super) fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), place: None, known: HashSet::new(), all: Vec::new() }
     }
 }
 
-impl Cells for Ids<'_> {
+impl Cells for Ids {
     fn header(&mut self, names: &[String]) -> Result<()> {
-        self.place = names.iter().position(|name| name == self.name);
+        self.place = names.iter().position(|name| *name == self.name);
         if self.place.is_none() {
             return Err(Error::new(Kind::NotRedcap, "the answer does not hold the records' ids that were asked for")
                 .hint("the server may be in trouble; try again later"));
@@ -46,7 +46,7 @@ impl Cells for Ids<'_> {
     fn end(&mut self) {}
 }
 
-impl Target for Body<Ids<'_>> {
+impl Target for Body<Ids> {
     fn take(&mut self, reader: &mut Reader, chunk: &[u8]) -> Result<()> {
         reader.feed(chunk, self)
     }

@@ -6,6 +6,7 @@ mod present;
 mod sheet;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use serde_json::Value as Json;
 
@@ -107,7 +108,7 @@ impl Job<'_> {
         let (sheet, beyond) = blocking(move || {
             let (sheet, beyond) = Sheet::new(data, &fields, longitudinal)?;
             kept.as_ref().map_or(Ok(()), |kept| sheet.check_kept(kept))?;
-            Ok((sheet, beyond))
+            Ok((Arc::new(sheet), beyond))
         })
         .await?;
         self.say_beyond(&beyond);
@@ -130,18 +131,20 @@ impl Job<'_> {
     }
 
     /// What would change.
-    async fn compare(&mut self, sheet: &Sheet) -> Result<Table> {
+    async fn compare(&mut self, sheet: &Arc<Sheet>) -> Result<Table> {
         // What people wait for are the changes; of the values that are there nobody needs to hear.
         let quiet = Ctx { log: Events::none(), ..self.ctx.clone() };
-        let mut intake = Intake::new(&quiet, Body::new(Present::new(sheet, self.erase)));
+        let mut present = Present::new(Arc::clone(sheet), self.erase);
         if !self.auto_number {
+            let mut intake = Intake::new(&quiet, Body::new(present));
             let records: Vec<String> = sheet.by_record().into_iter().map(|(record, _)| record).collect();
             for records in records.chunks(ASKED) {
-                intake.keep();
-                self.operation.call(&present(sheet, records), &mut intake).await.map_err(unread)?;
+                intake.keep()?;
+                self.operation.call(&values_there(sheet, records), &mut intake).await.map_err(unread)?;
             }
             // A record may be there without a row that these fields and events would show.
-            let missing = intake.target.cells.missing();
+            let (_, mut there) = intake.finish()?;
+            let missing = there.cells.missing();
             for records in missing.chunks(ASKED) {
                 let id = &sheet.columns[0].name;
                 let request = Request::read("record", Expect::Csv)
@@ -151,16 +154,16 @@ impl Job<'_> {
                     .with("records", records);
                 let mut ids = Intake::new(&quiet, Body::new(Ids::new(id)));
                 self.operation.call(&request, &mut ids).await?;
-                intake.target.cells.records.extend(ids.target.cells.all);
+                there.cells.records.extend(ids.finish()?.1.cells.all);
             }
+            present = there.cells;
         }
-        let present = &mut intake.target.cells;
         present.complete(self.auto_number);
-        self.say_changes(present);
+        self.say_changes(&present);
         Ok(present.table())
     }
 
-    fn say_changes(&self, present: &Present<'_>) {
+    fn say_changes(&self, present: &Present) {
         let unread = present.unread();
         if !unread.is_empty() {
             let names = unread.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
@@ -248,7 +251,7 @@ fn is_longitudinal(information: &[u8]) -> bool {
 }
 
 /// The request for what is there of some records now, in exactly the fields of the data.
-fn present(sheet: &Sheet, records: &[String]) -> Request {
+fn values_there(sheet: &Sheet, records: &[String]) -> Request {
     let mut fields: Vec<String> = Vec::new();
     let mut groups = false;
     for (n, data) in sheet.columns.iter().enumerate() {

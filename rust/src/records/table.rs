@@ -1,5 +1,7 @@
 //! A table that grows row by row while it downloads.
 
+use std::ops::Deref;
+
 use super::body::{Body, Cells};
 use super::choice::Choices;
 use super::column::{Builder, Common};
@@ -19,9 +21,9 @@ pub(super) struct Style {
     pub(super) zone: String,
 }
 
-/// The columns that are being filled.
-pub(super) struct TableBuilder<'a> {
-    dictionary: &'a Dictionary,
+/// The columns that are being filled. `D` is some way to hold the dictionary.
+pub(super) struct TableBuilder<D> {
+    dictionary: D,
     style: Style,
     columns: Vec<(String, Builder)>,
     row: usize,
@@ -38,8 +40,8 @@ pub(super) struct Finished {
     pub(super) repaired: u64,
 }
 
-impl<'a> TableBuilder<'a> {
-    pub(super) fn new(dictionary: &'a Dictionary, style: Style) -> Self {
+impl<D: Deref<Target = Dictionary>> TableBuilder<D> {
+    pub(super) fn new(dictionary: D, style: Style) -> Self {
         // Without types no column is one of numbers, and nothing is barred from it.
         let common = Common::new(&dictionary.missing_codes);
         Self { dictionary, style, columns: Vec::new(), row: 0, common, problems: Problems::new(), kept: (0, 0) }
@@ -57,7 +59,7 @@ impl<'a> TableBuilder<'a> {
     }
 }
 
-impl Cells for TableBuilder<'_> {
+impl<D: Deref<Target = Dictionary>> Cells for TableBuilder<D> {
     fn header(&mut self, names: &[String]) -> Result<()> {
         self.dictionary.check_header(names)?;
         let builder = |name: &String| {
@@ -83,7 +85,7 @@ impl Cells for TableBuilder<'_> {
     }
 }
 
-impl Target for Body<TableBuilder<'_>> {
+impl<D: Deref<Target = Dictionary> + Send> Target for Body<TableBuilder<D>> {
     fn take(&mut self, reader: &mut Reader, chunk: &[u8]) -> Result<()> {
         reader.feed(chunk, self)
     }

@@ -1,8 +1,13 @@
 //! Where the data of a good answer goes.
 
+use std::pin::Pin;
+
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Kind, Result};
+
+/// Until a sink is ready.
+pub(crate) type Waiting = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Takes the data of a good answer, chunk by chunk, unaltered.
 pub(crate) trait Sink: Send {
@@ -18,6 +23,13 @@ pub(crate) trait Sink: Send {
 
     /// Takes the next chunk.
     fn take(&mut self, chunk: &[u8]) -> Result<()>;
+
+    /// What is to be waited for before the next chunk; with `all`, before [`Sink::end`]: a sink may work beside the
+    /// I/O thread.
+    fn wait(&mut self, all: bool) -> Option<Waiting> {
+        let _ = all;
+        None
+    }
 
     /// The answer is complete, as far as the connection can tell.
     fn end(&mut self) -> Result<()> {

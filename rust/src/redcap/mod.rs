@@ -18,7 +18,7 @@ mod side_by_side;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use answer::Sink;
+pub(crate) use answer::{Sink, Waiting};
 pub(crate) use any::{Ask, Plan, Shape};
 #[cfg(any(test, fuzzing))]
 pub(crate) use classify::{HEAD, Head, MOST_TEXT, classify, is_data};

@@ -305,7 +305,13 @@ impl Operation {
             while let Some(chunk) = answer.chunk().await.map_err(unknown)? {
                 open.outcome.bytes += chunk.len() as u64;
                 deliver(&chunk, &mut watch, sink).map_err(scrubbed)?;
+                if let Some(room) = sink.wait(false) {
+                    room.await;
+                }
             }
+        }
+        if let Some(done) = sink.wait(true) {
+            done.await;
         }
         if !answer.header_values().any(|value| scrubber.watch().sees(value)) {
             doubt.settled();

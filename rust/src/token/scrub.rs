@@ -106,11 +106,17 @@ fn harmless(c: char) -> char {
     }
 }
 
+/// Bytes that are looked at in one step. A token of twice as many, less one, covers one such block wherever it stands.
+const BLOCK: usize = 16;
+
 /// Looks for the whole token in a stream of chunks, in any letter case (Horspool's search, joined at the
-/// borders by a tail that wipes itself).
+/// borders by a tail that wipes itself). Data are passed over block by block where a block holds a byte, such as a
+/// comma, that no token has.
 pub(crate) struct BodyWatch<'a> {
     token: &'a [u8],
     skip: Box<[u8; 256]>,
+    /// The least and the greatest byte of the token, in any letter case.
+    range: (u8, u8),
     tail: Zeroizing<Vec<u8>>,
     found: bool,
 }
@@ -125,7 +131,9 @@ impl<'a> BodyWatch<'a> {
             skip[usize::from(byte.to_ascii_lowercase())] = shift;
             skip[usize::from(byte.to_ascii_uppercase())] = shift;
         }
-        Self { token, skip, tail: Zeroizing::new(Vec::with_capacity(2 * length)), found: false }
+        let cases = || token.iter().flat_map(|byte| [byte.to_ascii_lowercase(), byte.to_ascii_uppercase()]);
+        let range = (cases().min().unwrap_or(0), cases().max().unwrap_or(u8::MAX));
+        Self { token, skip, range, tail: Zeroizing::new(Vec::with_capacity(2 * length)), found: false }
     }
 
     /// Takes the next chunk. True from the first hit on.
@@ -140,7 +148,7 @@ impl<'a> BodyWatch<'a> {
             self.found = self.search(&self.tail);
             self.tail.truncate(kept);
         }
-        self.found = self.found || self.search(chunk);
+        self.found = self.found || self.search_blocks(chunk);
         if chunk.len() >= border {
             self.tail.clear();
             self.tail.extend_from_slice(&chunk[chunk.len() - border..]);
@@ -150,6 +158,34 @@ impl<'a> BodyWatch<'a> {
             self.tail.extend_from_slice(chunk);
         }
         self.found
+    }
+
+    /// Looks only where whole blocks could be of the token: at each run of such blocks and what lies around it.
+    fn search_blocks(&self, text: &[u8]) -> bool {
+        let length = self.token.len();
+        if length + 1 < 2 * BLOCK {
+            return self.search(text);
+        }
+        let (least, span) = (self.range.0, self.range.1 - self.range.0);
+        let around = length - BLOCK;
+        let mut run: Option<usize> = None;
+        let (blocks, _) = text.as_chunks::<BLOCK>();
+        for (number, block) in blocks.iter().enumerate() {
+            // Without a branch for each byte, so that the compiler compares all of them at once.
+            let foreign = block.iter().fold(false, |any, byte| any | (byte.wrapping_sub(least) > span));
+            match (foreign, run) {
+                (false, None) => run = Some(number * BLOCK),
+                (true, Some(begin)) => {
+                    run = None;
+                    let end = text.len().min(number * BLOCK + around);
+                    if self.search(&text[begin.saturating_sub(around)..end]) {
+                        return true;
+                    }
+                }
+                _ => {}
+            }
+        }
+        run.is_some_and(|begin| self.search(&text[begin.saturating_sub(around)..]))
     }
 
     fn search(&self, text: &[u8]) -> bool {
@@ -214,6 +250,26 @@ mod tests {
     fn has_window(text: &str, length: usize) -> bool {
         let text = text.to_ascii_uppercase();
         TOKEN.windows(length).any(|part| text.contains(std::str::from_utf8(part).unwrap()))
+    }
+
+    #[test]
+    fn a_token_is_seen_wherever_it_stands_in_a_chunk_and_whatever_surrounds_it() {
+        let long = [TOKEN, TOKEN].concat();
+        for token in [TOKEN, &long, &TOKEN[..20], b"ab+cdefgh/ijklmnopqr~!XYZ0123456789".as_slice()] {
+            for around in [b',', b'0', b'z', 0xc3] {
+                for place in 0..100 {
+                    for behind in [0, 1, 15, 16, 17, 100] {
+                        let mut text = vec![around; place];
+                        text.extend_from_slice(&token.to_ascii_lowercase());
+                        text.extend(std::iter::repeat_n(around, behind));
+                        assert!(Scrubber::new(token).watch().sees(&text), "{place} {behind} {around}");
+                        // One byte less of it is none of it.
+                        text.remove(place);
+                        assert!(!Scrubber::new(token).watch().sees(&text), "{place} {behind} {around}");
+                    }
+                }
+            }
+        }
     }
 
     proptest! {

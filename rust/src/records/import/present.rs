@@ -1,6 +1,7 @@
 //! What is in the project now, compared cell by cell with what an import would put there.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::fields::Kind;
 use super::sheet::{Data, Place, Sheet, key};
@@ -56,8 +57,8 @@ struct Line {
 }
 
 /// The comparison, while the present values come in.
-pub(super) struct Present<'a> {
-    sheet: &'a Sheet,
+pub(super) struct Present {
+    sheet: Arc<Sheet>,
     /// Rows of the data by their place.
     rows: HashMap<String, usize>,
     /// Whether blanks overwrite.
@@ -79,12 +80,14 @@ pub(super) struct Present<'a> {
     kept: usize,
 }
 
-impl<'a> Present<'a> {
-    pub(super) fn new(sheet: &'a Sheet, erase: bool) -> Self {
+impl Present {
+    pub(super) fn new(sheet: Arc<Sheet>, erase: bool) -> Self {
         let places = (0..sheet.rows).map(|row| (sheet.place(row), row));
         // An instance that REDCap is to make is nowhere yet.
         let rows = places.filter(|(place, _)| place[3] != "new").map(|(place, row)| (key(&place), row)).collect();
         Self {
+            texts: vec![String::new(); sheet.columns.len()],
+            seen: vec![false; sheet.rows],
             sheet,
             rows,
             erase,
@@ -92,8 +95,6 @@ impl<'a> Present<'a> {
             parts: Vec::new(),
             unread: Vec::new(),
             place: Place::default(),
-            texts: vec![String::new(); sheet.columns.len()],
-            seen: vec![false; sheet.rows],
             records: HashSet::new(),
             lines: Vec::new(),
             kept: 0,
@@ -211,7 +212,7 @@ fn same(data: &Data, old: &str, new: &str) -> bool {
             .is_some_and(|(old, new)| old.partial_cmp(&new).is_some_and(std::cmp::Ordering::is_eq))
 }
 
-impl Rows for Present<'_> {
+impl Rows for Present {
     fn header(&mut self, names: &[String]) -> Result<()> {
         let columns = &self.sheet.columns;
         let place = |name: &str| {
@@ -262,7 +263,7 @@ impl Rows for Present<'_> {
     }
 }
 
-impl Target for Body<Present<'_>> {
+impl Target for Body<Present> {
     fn take(&mut self, reader: &mut Reader, chunk: &[u8]) -> Result<()> {
         reader.feed(chunk, self)
     }
