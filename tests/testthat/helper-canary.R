@@ -242,7 +242,7 @@ canary_walk <- function(store) {
     ask("no audit log", local_server()$uri)
   })
   step("test_project_token", "no token", function() test_project_token("B"))
-  side_by_side <- list(changed, edited, project, "B", "NOWHERE", project)
+  side_by_side <- list(changed, edited, "B", "NOWHERE", changed)
   step("test_project_tokens", "whatever can go wrong", function() test_project_tokens(side_by_side))
   step("export_many", "whatever can go wrong", function() export_many(side_by_side))
   step("test_project_tokens", "a wrong type", function() test_project_tokens(1))
@@ -283,10 +283,10 @@ canary_walk <- function(store) {
     step("export_records", "cut short", function() export())
     sandbox_clear_faults(sandbox)
   }
-  both <- list(on_sandbox, "LIVE", project)
+  both <- list(on_sandbox, "LIVE", "B")
   step("test_project_tokens", "it works", function() test_project_tokens(both))
-  step("export_many", "it works", function() export_many(both))
-  step("export_many", "to files", function() export_many(both, to = file.path(world, "exports")))
+  step("export_many", "it works", function() export_many(both, fields = "sex", records = 1:3))
+  step("export_many", "to files", function() export_many(both, fields = "sex", to = file.path(world, "exports")))
   canary_calls(step, on_sandbox, world)
   step("sandbox_regenerate_token", "into a file", function() {
     sandbox_regenerate_token(sandbox, "TEST", "exporter", to = file.path(world, "issued again"))
@@ -299,7 +299,7 @@ canary_walk <- function(store) {
   step("sandbox_set_fault", "an echo", function() sandbox_set_fault(sandbox, "echo", place = "error"))
   step("test_project_token", "the sandbox echoes", function() test_project_token(on_sandbox))
   step("test_project_tokens", "the sandbox echoes", function() test_project_tokens(both))
-  step("export_many", "the sandbox echoes", function() export_many(both))
+  step("export_many", "the sandbox echoes", function() export_many(both, fields = "sex", records = 1:3))
   step("sandbox_clear_faults", "cleared", function() sandbox_clear_faults(sandbox))
   # Imports: what is refused, what is done, what breaks.
   sandbox_issue_token(sandbox, "TEST", "editor", to = file.path(world, "issued for imports"))
@@ -374,13 +374,11 @@ canary_walk <- function(store) {
     test_project_tokens = function(token) list(c("A", token)),
     test_project_tokens = function(token) list(list(project, spoilt("token_name", token))),
     test_project_tokens = function(token) list(data.frame(short_name = "A", redcap_uri = uri, token_name = token)),
-    test_project_tokens = function(token) list(data.frame(short_name = token)),
     export_many = function(token) list(token),
     export_many = function(token) list(project, fields = token),
     export_many = function(token) list(project, records = c("1", token)),
     export_many = function(token) list(project, choices = token),
     export_many = function(token) list(project, tz = token),
-    export_many = function(token) list(project, batch_size = token),
     export_many = function(token) list(project, to = token),
     redcap_call = function(token) list(token, "record"),
     redcap_call = function(token) list(project, token),

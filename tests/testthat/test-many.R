@@ -26,15 +26,13 @@ test_that("projects are given as objects, short names, a data frame or one proje
   expect_match(tested$fingerprint, "^kc1:[0-9a-f]{16}$")
   expect_true(all(tested$seconds > 0 & tested$seconds < 30))
   same <- function(projects) test_project_tokens(projects)[setdiff(names_of_tested, "seconds")]
-  for (projects in list(three$projects, three$names, as.list(three$names), get_projects(), factor_free(get_projects()))) {
+  needed <- get_projects()[c("short_name", "redcap_uri", "token_name")]
+  for (projects in list(three$projects, three$names, as.list(three$names), get_projects(), needed)) {
     expect_identical(same(projects), tested[setdiff(names_of_tested, "seconds")])
   }
   expect_identical(same(three$projects[[2]])$short_name, three$names[2])
   expect_identical(same(list("TEST", three$projects[[1]], "TEST"))$works, rep(TRUE, 3))
 })
-
-# The data frame of get_projects() with nothing but what is needed.
-factor_free <- function(projects) projects[c("short_name", "redcap_uri", "token_name")]
 
 test_that("what goes wrong with one token is its row, and it is said", {
   three <- local_three()

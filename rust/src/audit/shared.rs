@@ -34,8 +34,12 @@ struct Shared {
     /// Whether something was written since the log was last made durable.
     unsynced: AtomicBool,
     #[cfg(test)]
-    on_sync: Mutex<Option<Box<dyn Fn() -> Result<()> + Send>>>,
+    on_sync: Mutex<Option<Hook>>,
 }
+
+/// What a test does where the log waits for the disk.
+#[cfg(test)]
+type Hook = Box<dyn Fn() -> Result<()> + Send>;
 
 /// What one call wants of the log.
 enum Job {

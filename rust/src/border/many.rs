@@ -33,8 +33,8 @@ pub(super) fn test(arguments: &Arguments, session: &Session) -> Result<Task> {
         let operations = all.each(&log, |_, ctx, project, operation| {
             Box::pin(async move {
                 let mut operation = operation;
-                let tested = probe(&ctx, &project, &mut operation).await;
-                Ok(Tested { tested, fingerprint: operation.fingerprint(), source: operation.source() })
+                let probe = probe(&ctx, &project, &mut operation).await;
+                Ok(Tested { probe, fingerprint: operation.fingerprint(), source: operation.source() })
             })
         });
         Ok(Value::Table(tested_table(&names, side_by_side(operations).await)))
@@ -217,7 +217,7 @@ impl Progress {
 
 /// What came of a test, and what is known of the token in any case.
 struct Tested {
-    tested: Result<Probe>,
+    probe: Result<Probe>,
     fingerprint: Option<String>,
     source: Option<&'static str>,
 }
@@ -226,19 +226,19 @@ fn tested_table(names: &[String], results: Vec<(Result<Tested>, Duration)>) -> T
     let rows: Vec<(Tested, Duration)> = results
         .into_iter()
         .map(|(result, took)| {
-            let none = |error| Tested { tested: Err(error), fingerprint: None, source: None };
+            let none = |error| Tested { probe: Err(error), fingerprint: None, source: None };
             (result.unwrap_or_else(none), took)
         })
         .collect();
-    let found = || rows.iter().map(|(row, _)| row.tested.as_ref().ok());
-    let failed = || rows.iter().map(|(row, _)| row.tested.as_ref().err());
+    let found = || rows.iter().map(|(row, _)| row.probe.as_ref().ok());
+    let failed = || rows.iter().map(|(row, _)| row.probe.as_ref().err());
     let text = |of: fn(&Probe) -> Option<&str>| Column::text(found().map(|probe| probe.and_then(of)));
-    let works = rows.iter().map(|(row, _)| match &row.tested {
+    let works = rows.iter().map(|(row, _)| match &row.probe {
         Ok(_) => Some(true),
         // The token will not work. What leaves that open is neither yes nor no.
         Err(error) => matches!(error.kind, Kind::TokenRefused | Kind::TokenMissing | Kind::TokenForm).then_some(false),
     });
-    let message = rows.iter().map(|(row, _)| match &row.tested {
+    let message = rows.iter().map(|(row, _)| match &row.probe {
         Ok(probe) => probe.remark.as_deref(),
         Err(error) => Some(error.message.as_str()),
     });
@@ -479,7 +479,7 @@ mod tests {
         let Some(Value::Whole(n)) = alone.get("rows") else { panic!() };
         let Column::Real(counted) = rows["rows"] else { panic!() };
         for (count, ok) in counted.iter().zip(ok) {
-            assert!(if ok { *count == *n as f64 } else { Column::is_no_real(*count) });
+            assert!(if ok { *count as i64 == *n } else { Column::is_no_real(*count) });
         }
     }
 
