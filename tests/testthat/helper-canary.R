@@ -227,7 +227,7 @@ canary_walk <- function(store) {
   for (about in names(echoing)) {
     give("CANARY_ECHO", canary())
     asked <- setup("ECHO", do.call(local_echo, echoing[[about]])$uri, token_name = "CANARY_ECHO")
-    canary_calls(step, asked, world, about)
+    canary_calls(step, asked, world, about, some = TRUE)
     suppressMessages(delete_project("ECHO"))
   }
 
@@ -443,8 +443,8 @@ canary_walk <- function(store) {
   )
 }
 
-# Every function that makes a call, once.
-canary_calls <- function(step, project, world, about = "it works") {
+# Every function that makes a call, once; with `some`, those that differ in what they do with the answer.
+canary_calls <- function(step, project, world, about = "it works", some = FALSE) {
   folder <- file.path(world, "files")
   unlink(folder, recursive = TRUE)
   dir.create(folder)
@@ -457,6 +457,7 @@ canary_calls <- function(step, project, world, about = "it works") {
     redcap_call = function() redcap_call(project, "pdf", as = "text"),
     redcap_call = function() do.call(redcap_call, write),
     redcap_call = function() redcap_call(project, "nobodyKnows"),
+    # Up to here where only some are wanted.
     export_file = function() export_file(project, 1, "letter", to = folder),
     export_metadata = function() export_metadata(project),
     export_instruments = function() export_instruments(project),
@@ -466,7 +467,7 @@ canary_calls <- function(step, project, world, about = "it works") {
     next_record_name = function() next_record_name(project),
     redcap_version = function() redcap_version(project)
   )
-  for (n in seq_along(calls)) step(names(calls)[n], about, calls[[n]])
+  for (n in seq_len(if (some) 5L else length(calls))) step(names(calls)[n], about, calls[[n]])
 }
 
 # Calls a function with a list of arguments in such a way that no call holds a value.
