@@ -141,13 +141,15 @@ impl Job<'_> {
             }
             // A record may be there without a row that these fields and events would show.
             let missing = intake.target.cells.missing();
-            for records in missing.chunks(ASKED) {
+            if !missing.is_empty() {
                 let id = &sheet.columns[0].name;
+                // Ids are short: rather all of them in one answer than many requests.
+                let named = if missing.len() <= ASKED { missing } else { Vec::new() };
                 let request = Request::read("record", Expect::Csv)
                     .with("type", "flat")
                     .with("rawOrLabel", "raw")
                     .with("fields", vec![id.clone()])
-                    .with("records", records);
+                    .with("records", named);
                 let mut ids = Intake::new(&quiet, Body::new(Ids::new(id)));
                 self.operation.call(&request, &mut ids).await?;
                 intake.target.cells.records.extend(ids.target.cells.all);
@@ -179,9 +181,11 @@ impl Job<'_> {
         self.ctx.log.note(if words.is_empty() {
             "nothing would change, and nothing was written".to_owned()
         } else {
-            let records = many(records, "record", "records");
+            // Of nothing but new records it need not be said in how many they are.
+            let all_new = counts[1..].iter().all(|count| *count == 0);
+            let place = if all_new { String::new() } else { format!(" in {}", many(records, "record", "records")) };
             let words = words.join(", ");
-            format!("{words} in {records}; nothing was written, `import_records(dry_run = FALSE)` does it")
+            format!("{words}{place}; nothing was written, `import_records(dry_run = FALSE)` does it")
         });
     }
 
@@ -253,8 +257,8 @@ fn present(sheet: &Sheet, records: &[String]) -> Request {
     for (n, data) in sheet.columns.iter().enumerate() {
         if data.name == GROUP {
             groups = true;
-        } else if (n == 0 || !sheet.is_place(n)) && !fields.contains(&data.field.field) {
-            fields.push(data.field.field.clone());
+        } else if (n == 0 || !sheet.is_place(n)) && !fields.contains(&data.field.name) {
+            fields.push(data.field.name.clone());
         }
     }
     Request::read("record", Expect::Csv)
