@@ -145,13 +145,15 @@ impl Job<'_> {
             // A record may be there without a row that these fields and events would show.
             let (_, mut there) = intake.finish()?;
             let missing = there.cells.missing();
-            for records in missing.chunks(ASKED) {
+            if !missing.is_empty() {
                 let id = &sheet.columns[0].name;
+                // Ids are short: rather all of them in one answer than many requests.
+                let named = if missing.len() <= ASKED { missing } else { Vec::new() };
                 let request = Request::read("record", Expect::Csv)
                     .with("type", "flat")
                     .with("rawOrLabel", "raw")
                     .with("fields", vec![id.clone()])
-                    .with("records", records);
+                    .with("records", named);
                 let mut ids = Intake::new(&quiet, Body::new(Ids::new(id)));
                 self.operation.call(&request, &mut ids).await?;
                 there.cells.records.extend(ids.finish()?.1.cells.all);
@@ -183,9 +185,11 @@ impl Job<'_> {
         self.ctx.log.note(if words.is_empty() {
             "nothing would change, and nothing was written".to_owned()
         } else {
-            let records = many(records, "record", "records");
+            // Of nothing but new records it need not be said in how many they are.
+            let all_new = counts[1..].iter().all(|count| *count == 0);
+            let place = if all_new { String::new() } else { format!(" in {}", many(records, "record", "records")) };
             let words = words.join(", ");
-            format!("{words} in {records}; nothing was written, `import_records(dry_run = FALSE)` does it")
+            format!("{words}{place}; nothing was written, `import_records(dry_run = FALSE)` does it")
         });
     }
 
@@ -257,8 +261,8 @@ fn values_there(sheet: &Sheet, records: &[String]) -> Request {
     for (n, data) in sheet.columns.iter().enumerate() {
         if data.name == GROUP {
             groups = true;
-        } else if (n == 0 || !sheet.is_place(n)) && !fields.contains(&data.field.field) {
-            fields.push(data.field.field.clone());
+        } else if (n == 0 || !sheet.is_place(n)) && !fields.contains(&data.field.name) {
+            fields.push(data.field.name.clone());
         }
     }
     Request::read("record", Expect::Csv)
@@ -352,7 +356,7 @@ fn stopped(
     if error.kind == Kind::OutcomeUnknown {
         let named = some(batch.iter().map(|(record, _)| format!("`{}`", shown(record))), batch.len(), ", ");
         let records = many(batch.len(), "record", "records");
-        error.message = error.message.replacen("the import was", &format!("the import of {records} ({named}) was"), 1);
+        error.message = error.message.replacen("the write was", &format!("the import of {records} ({named}) was"), 1);
     }
     if in_doubt {
         error = if auto_number {

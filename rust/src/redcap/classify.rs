@@ -212,8 +212,8 @@ fn in_trouble() -> Error {
 
 /// REDCap's own refusals. Status and text together: some servers answer 401 where others answer 403.
 fn redcap(status: u16, text: &str, scrubber: &Scrubber<'_>) -> Error {
-    let scrubbed = scrubber.scrub(text);
-    let shown = shorten(&scrubbed);
+    let clean = scrubber.scrub(text);
+    let shown = shorten(&clean);
     if matches!(status, 401 | 403) && (text.contains("permissions to use the API") || text.is_empty()) {
         return Error::new(Kind::TokenRefused, "REDCap refused the token")
             .hint("the token was revoked or regenerated, the user was suspended, or the API right was withdrawn")
@@ -229,7 +229,7 @@ fn redcap(status: u16, text: &str, scrubber: &Scrubber<'_>) -> Error {
     }
     let error = Error::new(Kind::Redcap, format!("REDCap answered: {shown}")).field("answer", shown.as_str());
     // What it objects to in imported data comes line by line.
-    let error = match objections(&scrubbed) {
+    let error = match objections(&clean) {
         Some(table) => error.field("problems", Value::Table(table)),
         None => error,
     };

@@ -239,9 +239,11 @@ fn request(stream: &mut impl BufRead) -> io::Result<Option<Request>> {
 fn answer(body: &str) -> String {
     match field(body, "content") {
         "version" => said(200, "", "14.5.1"),
-        "metadata" => {
-            said(200, "", "[{\"field_name\":\"id\",\"field_type\":\"text\"},{\"field_name\":\"a\",\"field_type\":\"notes\"}]")
-        }
+        "metadata" => said(
+            200,
+            "",
+            "[{\"field_name\":\"id\",\"field_type\":\"text\"},{\"field_name\":\"a\",\"field_type\":\"notes\"}]",
+        ),
         "record" => said(200, "", "[\"1\"]"),
         _ => said(200, "", "{\"project_id\":7,\"project_title\":\"A project to scan by\"}"),
     }

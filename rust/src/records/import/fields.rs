@@ -51,7 +51,7 @@ pub(super) enum Kind {
 #[derive(Clone, Debug)]
 pub(super) struct Field {
     /// The field's own name: that of the column, but for checkboxes.
-    pub(super) field: String,
+    pub(super) name: String,
     pub(super) kind: Kind,
     /// A box of a checkbox field: blank and `0` are the same.
     pub(super) is_box: bool,
@@ -61,8 +61,8 @@ pub(super) struct Field {
 }
 
 impl Field {
-    fn new(field: &str, kind: Kind) -> Self {
-        Self { field: field.to_owned(), kind, is_box: false, range: (None, None) }
+    fn new(name: &str, kind: Kind) -> Self {
+        Self { name: name.to_owned(), kind, is_box: false, range: (None, None) }
     }
 }
 
@@ -244,11 +244,11 @@ fn distance(one: &str, other: &str) -> usize {
     for (i, a) in one.iter().enumerate() {
         let mut row = vec![i + 1];
         for (j, b) in other.iter().enumerate() {
-            let mut least = (last[j] + usize::from(a != b)).min(last[j + 1] + 1).min(row[j] + 1);
+            let mut fewest = (last[j] + usize::from(a != b)).min(last[j + 1] + 1).min(row[j] + 1);
             if i > 0 && j > 0 && *a == other[j - 1] && one[i - 1] == *b {
-                least = least.min(before_last[j - 1] + 1);
+                fewest = fewest.min(before_last[j - 1] + 1);
             }
-            row.push(least);
+            row.push(fewest);
         }
         before_last = std::mem::replace(&mut last, row);
     }
@@ -311,7 +311,7 @@ mod tests {
             assert!(matches!(fields.get(name).unwrap().kind, Kind::Choice { logical: false, .. }), "{name}");
         }
         assert_eq!(fields.get("age").unwrap().range, (Some(5.0), None));
-        assert_eq!(fields.get("symptoms____9").unwrap().field, "symptoms");
+        assert_eq!(fields.get("symptoms____9").unwrap().name, "symptoms");
         for name in ["bmi", "letter", "visit_timestamp", "redcap_survey_identifier"] {
             assert!(fields.fixed(name).is_some() && fields.get(name).is_none(), "{name}");
         }

@@ -183,8 +183,7 @@ impl Present {
             let old = self.texts[column].as_str();
             let change = match (new.is_empty(), old.is_empty()) {
                 (true, _) if !self.erase => continue,
-                (true, _) if unread => Change::Unknown,
-                (false, _) if unread => Change::Unknown,
+                _ if unread => Change::Unknown,
                 _ if same(data, old, &new) => continue,
                 (true, _) => Change::Blank,
                 (false, true) => Change::NewValue,

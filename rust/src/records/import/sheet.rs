@@ -170,9 +170,9 @@ impl Sheet {
             return Ok(());
         }
         let count = found.len();
-        let named = self.named(&mut found);
+        let listing = self.in_words(&mut found);
         let error = argument(format!(
-            "{} would be blanked that `data` lacks only because the export could not convert {}: {named}",
+            "{} would be blanked that `data` lacks only because the export could not convert {}: {listing}",
             many(count, "value", "values"),
             if count == 1 { "it" } else { "them" },
         ));
@@ -185,9 +185,9 @@ impl Sheet {
     /// The error for cells that do not fit.
     fn misfits(&self, mut problems: Vec<(usize, Finding)>) -> Error {
         let count = problems.len();
-        let named = self.named(&mut problems);
+        let listing = self.in_words(&mut problems);
         let error = argument(format!(
-            "{} of `data` {} the project's dictionary, and nothing was sent: {named}",
+            "{} of `data` {} the project's dictionary, and nothing was sent: {listing}",
             many(count, "value", "values"),
             if count == 1 { "does not fit" } else { "do not fit" },
         ));
@@ -197,7 +197,7 @@ impl Sheet {
     }
 
     /// The first of them in words, without their values.
-    fn named(&self, problems: &mut [(usize, Finding)]) -> String {
+    fn in_words(&self, problems: &mut [(usize, Finding)]) -> String {
         problems.sort_by_key(|(column, finding)| (finding.row, *column));
         let word = |(column, finding): &(usize, Finding)| {
             let (row, name) = (finding.row, &self.columns[*column].name);
@@ -262,8 +262,8 @@ impl Sheet {
             return Ok(());
         }
         let count = twice.len();
-        let named = some(twice.into_iter(), count, "; ");
-        Err(argument(format!("rows of `data` are for the same record, event and instance: {named}"))
+        let listing = some(twice.into_iter(), count, "; ");
+        Err(argument(format!("rows of `data` are for the same record, event and instance: {listing}"))
             .hint("keep one row for each; `redcap_repeat_instance` tells the instances of what repeats apart"))
     }
 }
@@ -280,11 +280,8 @@ pub(super) fn many(count: usize, one: &str, more: &str) -> String {
 
 /// The first of a list in words, and how many more there are.
 pub(super) fn some(items: impl Iterator<Item = String>, count: usize, between: &str) -> String {
-    let mut words = items.take(NAMED).collect::<Vec<_>>().join(between);
-    if count > NAMED {
-        words.push_str(&format!("{between}and {} more", count - NAMED));
-    }
-    words
+    let words = items.take(NAMED).collect::<Vec<_>>().join(between);
+    if count > NAMED { format!("{words}{between}and {} more", count - NAMED) } else { words }
 }
 
 /// A value as it may stand in a condition: what may be a token is not repeated.
@@ -320,11 +317,12 @@ fn check_columns(data: &Table, fields: &Fields, longitudinal: bool) -> Result<()
             None => format!("`{}`", shown(name)),
         };
         // All of them, however many: each is to be mended.
-        let named = unknown.iter().map(word).collect::<Vec<_>>().join(", ");
+        let listing = unknown.iter().map(word).collect::<Vec<_>>().join(", ");
         let words = many(unknown.len(), "column of `data` is no field", "columns of `data` are no fields");
         let unknown: Vec<String> = unknown.iter().map(|name| shown(name)).collect();
-        return Err(argument(format!("{words} of the project: {named}"))
-            .hint("rename them, or drop them: `data[names] <- NULL`")
+        let quoted = some(unknown.iter().map(|name| format!("\"{name}\"")), unknown.len(), ", ");
+        return Err(argument(format!("{words} of the project: {listing}"))
+            .hint(format!("rename what is misspelt, and drop the others: `data[c({quoted})] <- NULL`"))
             .field("columns", unknown));
     }
     if !names.contains(&fields.record_id.as_str()) {
@@ -334,11 +332,11 @@ fn check_columns(data: &Table, fields: &Fields, longitudinal: bool) -> Result<()
     let fixed: Vec<(&str, &str)> =
         names.iter().filter_map(|name| fields.fixed(name).map(|reason| (*name, reason))).collect();
     if !fixed.is_empty() {
-        let named = fixed.iter().map(|(name, reason)| format!("`{name}` ({reason})")).collect::<Vec<_>>().join(", ");
+        let listing = fixed.iter().map(|(name, reason)| format!("`{name}` ({reason})")).collect::<Vec<_>>().join(", ");
         let quoted: Vec<String> = fixed.iter().map(|(name, _)| format!("\"{name}\"")).collect();
         let columns: Vec<String> = fixed.iter().map(|(name, _)| (*name).to_owned()).collect();
         let words = many(fixed.len(), "column of `data` cannot", "columns of `data` cannot");
-        return Err(argument(format!("{words} be imported: {named}"))
+        return Err(argument(format!("{words} be imported: {listing}"))
             .hint(format!("drop what no import sets: `data[c({})] <- NULL`", quoted.join(", ")))
             .field("columns", columns));
     }

@@ -220,7 +220,9 @@ async fn labels_factors_dates_and_flags_arrive_as_redcap_keeps_them() {
     .collect();
     // The server's order of ids is its own.
     if found[0][0] != "007" {
-        found.iter_mut().for_each(|column| column.reverse());
+        for column in &mut found {
+            column.reverse();
+        }
     }
     let wanted = [
         ["007", "1e+05"],
@@ -248,10 +250,10 @@ async fn redcap_numbers_records_when_it_is_asked_to() {
         ]
     };
     // Record `1` is there, and it is not meant.
-    let would = world.import(&sandbox.uri, Import { auto_number: true, ..dry(columns()) }).await.unwrap();
-    assert!(texts(&would, "kind").iter().all(|kind| kind == "new record") && would.columns[0].1.len() == 5);
-    let would = world.import(&sandbox.uri, dry(columns())).await.unwrap();
-    assert!(texts(&would, "kind").iter().any(|kind| kind != "new record"));
+    let changes = world.import(&sandbox.uri, Import { auto_number: true, ..dry(columns()) }).await.unwrap();
+    assert!(texts(&changes, "kind").iter().all(|kind| kind == "new record") && changes.columns[0].1.len() == 5);
+    let changes = world.import(&sandbox.uri, dry(columns())).await.unwrap();
+    assert!(texts(&changes, "kind").iter().any(|kind| kind != "new record"));
     let taken = world.import(&sandbox.uri, Import { auto_number: true, ..sending(columns()) }).await.unwrap();
     assert_eq!(
         (texts(&taken, "record"), texts(&taken, "sent")),
@@ -272,8 +274,8 @@ async fn rows_and_instances_that_are_not_there_are_new_rows_of_a_known_record() 
         ("drug", Column::text([None, Some("X"), None, None])),
         ("well", Column::flag([None, None, Some(true), Some(false)])),
     ];
-    let would = world.import(&sandbox.uri, dry(columns)).await.unwrap();
-    let kinds: Vec<_> = lines(&would).into_iter().map(|[record, field, _, _, kind]| [record, field, kind]).collect();
+    let changes = world.import(&sandbox.uri, dry(columns)).await.unwrap();
+    let kinds: Vec<_> = lines(&changes).into_iter().map(|[record, field, _, _, kind]| [record, field, kind]).collect();
     let wanted = [
         ["1", "name", "change"],
         ["1", "drug", "new row"],
@@ -282,7 +284,7 @@ async fn rows_and_instances_that_are_not_there_are_new_rows_of_a_known_record() 
         ["9001", "well", "new record"],
     ];
     assert_eq!(kinds, wanted.map(|line| line.map(str::to_owned)));
-    assert!(matches!(&would.columns[3].1, Column::Int(cells) if cells[2] == 90 && cells[1] == Column::NO_INT));
+    assert!(matches!(&changes.columns[3].1, Column::Int(cells) if cells[2] == 90 && cells[1] == Column::NO_INT));
     assert!(world.said().contains("1 new record, 2 new rows, 1 changed value in 2 records"), "{}", world.said());
 }
 
@@ -393,8 +395,8 @@ async fn what_an_export_could_not_convert_is_not_blanked() {
     }
     // Other values that are blank are blanked as before.
     let wish = Import { kept: kept(), blanks: Blanks::Overwrite, ..dry(columns(Some("UNK"))) };
-    let would = World::new().import(&server.uri, wish).await.unwrap();
-    assert_eq!(lines(&would), [["1", "age", "5", "", "blank"].map(str::to_owned)]);
+    let changes = World::new().import(&server.uri, wish).await.unwrap();
+    assert_eq!(lines(&changes), [["1", "age", "5", "", "blank"].map(str::to_owned)]);
 }
 
 /// Six records in batches of two, at a server that takes the first batch and does something else with the second.
@@ -420,7 +422,8 @@ async fn in_batches(second: impl Fn() -> Say + Send + Sync + 'static) -> (Error,
 
 #[tokio::test]
 async fn a_batch_of_unknown_outcome_ends_the_import_and_says_where_it_stands() {
-    let ways: [(fn() -> Say, &str); 4] = [
+    type Way = (fn() -> Say, &'static str);
+    let ways: [Way; 4] = [
         (|| Say::Raw(Vec::new()), "the end of the connection"),
         (|| Say::Slowly(vec![Vec::new()], Duration::from_millis(2500)), "silence"),
         (|| Say::Body(504, b"<html>".to_vec()), "a gateway"),
@@ -475,12 +478,12 @@ async fn the_present_values_are_asked_for_in_exactly_these_fields_and_records() 
     let server = Server::start(|asked, _| {
         let ids = asked.list("records");
         assert!(ids.len() <= 500 && asked.get("action") == "export");
-        data(&format!("id,age\n{}", ids.iter().map(|id| format!("{id},1\n")).collect::<String>()))
+        data(&format!("id,age\n{},1\n", ids.join(",1\n")))
     });
     let ids: Vec<String> = (0..1200).map(|n| format!("r{n}")).collect();
     let columns = vec![("id", Column::text(ids.iter().map(Some))), ("age", Column::int((0..1200).map(|_| Some(1))))];
-    let would = World::new().import(&server.uri, dry(columns)).await.unwrap();
-    assert!(would.columns[0].1.is_empty());
+    let changes = World::new().import(&server.uri, dry(columns)).await.unwrap();
+    assert!(changes.columns[0].1.is_empty());
     let asked = server.asked.lock().unwrap();
     assert!(asked.iter().all(|asked| asked.list("fields") == ["id", "age"]));
     assert_eq!(asked.iter().map(|asked| asked.list("records").len()).collect::<Vec<_>>(), [500, 500, 200]);
@@ -491,8 +494,8 @@ async fn what_the_token_may_not_read_is_said_to_be_unknown() {
     let server = Server::start(|_, _| data("id,age\n1,5\n"));
     let world = World::new();
     let columns = vec![("id", text(&["1"])), ("age", text(&["5"])), ("note", text(&["x"]))];
-    let would = world.import(&server.uri, dry(columns)).await.unwrap();
-    assert_eq!(lines(&would), [["1", "note", "", "x", "unknown"].map(str::to_owned)]);
+    let changes = world.import(&server.uri, dry(columns)).await.unwrap();
+    assert_eq!(lines(&changes), [["1", "note", "", "x", "unknown"].map(str::to_owned)]);
     assert!(world.said().contains("the token may not read what is there now in `note`"));
 }
 
@@ -532,8 +535,8 @@ proptest! {
             world.import(&sandbox.uri, sending(columns.clone())).await.unwrap();
             let before = world.csv(&sandbox.uri).await;
             // What was sent is there, cell by cell.
-            let would = world.import(&sandbox.uri, Import { blanks: Blanks::Overwrite, ..dry(columns) }).await.unwrap();
-            assert_eq!(lines(&would), Vec::<[String; 5]>::new());
+            let changes = world.import(&sandbox.uri, Import { blanks: Blanks::Overwrite, ..dry(columns) }).await.unwrap();
+            assert_eq!(lines(&changes), Vec::<[String; 5]>::new());
             let records: Vec<String> = (0..rows.len()).map(|n| format!("p{n}")).collect();
             let wish = crate::records::Wish { records, ..wish() };
             let mut table = world.export(&sandbox.uri, wish).await.unwrap().table.unwrap();
