@@ -56,7 +56,7 @@ test_that("an error's texts are data, and its facts are fields", {
     expect_identical(error$hints, x)
     expect_identical(error$field_message, x)
     expect_identical(error$value, x)
-    expect_identical(lengths(gregexpr(x, conditionMessage(error), fixed = TRUE)), 2L)
+    expect_identical(conditionMessage(error), paste0(x, "\n", cli::symbol$info, " ", one_line(x)))
     expect_identical(as.character(conditionCall(error)[[1]]), "raise")
   }
 })

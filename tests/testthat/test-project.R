@@ -297,7 +297,8 @@ test_that("a set-up that is interrupted says what became of it", {
   held$poll_io(5000)
   handle <- start("NOT_DONE")
   Sys.sleep(0.3)
-  expect_match(kc_cancel(handle)$value, "`NOT_DONE` was not set up", fixed = TRUE)
+  word <- kc_cancel(handle)$value
+  expect_match(word, "`NOT_DONE` was not set up", fixed = TRUE)
   held$kill_tree()
   held$wait(5000)
   Sys.sleep(0.5)

@@ -42,9 +42,9 @@ impl Change {
     /// Makes the change. `make` is given a function to call once nothing is left to wait for: it fails where the
     /// operation was cancelled before, and from then on the change is carried through.
     pub(super) fn make<T>(&self, make: impl FnOnce(&dyn Fn() -> Result<()>) -> Result<T>) -> Result<T> {
-        let made = make(&|| self.begin());
-        self.set(if made.is_ok() { State::Made } else { State::Failed });
-        made
+        let result = make(&|| self.begin());
+        self.set(if result.is_ok() { State::Made } else { State::Failed });
+        result
     }
 
     fn begin(&self) -> Result<()> {

@@ -299,12 +299,12 @@ impl Operation {
         sink.begin(name.map(|name| scrubber.scrub(&name)).as_deref())?;
         let mut watch = scrubber.watch();
         // What a sink says of the data may quote them.
-        let scrubbed = |error: Error| error.map_texts(|text| scrubber.scrub(text));
-        deliver(&head, &mut watch, sink).map_err(scrubbed)?;
+        let plain = |error: Error| error.map_texts(|text| scrubber.scrub(text));
+        deliver(&head, &mut watch, sink).map_err(plain)?;
         if !ended {
             while let Some(chunk) = answer.chunk().await.map_err(unknown)? {
                 open.outcome.bytes += chunk.len() as u64;
-                deliver(&chunk, &mut watch, sink).map_err(scrubbed)?;
+                deliver(&chunk, &mut watch, sink).map_err(plain)?;
                 if let Some(room) = sink.wait(false) {
                     room.await;
                 }
@@ -316,7 +316,7 @@ impl Operation {
         if !answer.header_values().any(|value| scrubber.watch().sees(value)) {
             doubt.settled();
         }
-        Ok(sink.end().map_err(scrubbed)?)
+        Ok(sink.end().map_err(plain)?)
     }
 }
 
