@@ -72,7 +72,10 @@ fn serve(stream: TcpStream, answers: &Answers) {
             .iter()
             .find_map(|format| answers.get(&(folder.clone(), content.clone(), (*format).to_owned())));
         let (status, body) = found.map_or(("404 Not Found", &[][..]), |body| ("200 OK", body));
-        let head = format!("HTTP/1.1 {status}\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {}\r\n\r\n", body.len());
+        let head = format!(
+            "HTTP/1.1 {status}\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
         // A small answer in one piece, as every server sends it.
         let sent = if body.len() < 65_536 {
             out.write_all(&[head.as_bytes(), body].concat())

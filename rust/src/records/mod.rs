@@ -6,6 +6,7 @@
 //! - `csv` reads CSV as it comes; `body` knows a body's header and the number of its cells.
 //! - `table` puts cells into columns; `column` has a builder for each type, `choice` and `text` among them,
 //!   `convert` turns one cell into one number or date and changes no value, `problems` keeps what did not fit.
+//!   `growth` is how columns take memory.
 //! - `file` writes to disk instead; `intake` takes the chunks of one download after the other for either.
 
 mod body;
@@ -16,6 +17,7 @@ mod csv;
 mod dictionary;
 mod export;
 mod file;
+mod growth;
 mod ids;
 mod intake;
 mod problems;
