@@ -14,6 +14,7 @@ help:
 	@echo 'make dist        the source tarball with vendored crates, in build/dist/'
 	@echo 'make dist-check  checks that tarball without a network'
 	@echo 'make platforms   compiles that tarball for Windows, macOS and Linux on ARM'
+	@echo 'make bench       speed and memory against other clients; writes bench/results.md (QUICK=1: whether it runs)'
 	@echo 'make soak        10,000 calls in one session; writes bench/soak.md'
 	@echo 'make locks       brings src/rust/Cargo.lock and inst/AUTHORS in line with rust/Cargo.lock'
 	@echo 'make adversary   1 GB of data that is nearly a token, through the pipeline, byte for byte'
@@ -47,6 +48,14 @@ dist-check: dist
 
 platforms: dist
 	@sh tools/platforms.sh
+
+# Some minutes on a machine that does nothing else.
+.PHONY: bench
+bench:
+	@sh tools/setup.sh $(if $(QUICK),demo,bench)
+	@sh tools/install.sh
+	@$(if $(QUICK),:,$(MAKE) --no-print-directory dist)
+	@sh tools/with-r.sh python3 -B bench/run.py $(if $(QUICK),--quick)
 
 # Some minutes; the short one is among the package's tests.
 soak: install

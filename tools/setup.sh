@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what is missing for `demo`, `test`, `docs` or `dist` (the argument): on Debian and Ubuntu by apt, as root
+# Installs what is missing for `demo`, `test`, `docs`, `dist` or `bench` (the argument): on Debian and Ubuntu by apt, as root
 # or through sudo; R packages elsewhere from CRAN into build/library. What it cannot install it names. When nothing
 # is missing it says nothing.
 set -eu
@@ -47,6 +47,11 @@ case $purpose in
     fi
     ;;
   docs) wanted="$wanted roxygen2" ;;
+  bench)
+    # The clients to compare with; PyCap and pandas go into a Python environment below.
+    wanted="$wanted curl data.table httr2 readr"
+    has python3 && python3 -c 'import ensurepip' 2>/dev/null || need "Python 3 with venv" python3-venv
+    ;;
 esac
 
 # Which of the wanted R packages are missing; all of them as long as there is no R.
@@ -123,4 +128,17 @@ if ! rust_is_good; then
     exit 1
   }
   rust_is_good || { say "the Rust in build/toolchain does not run" >&2; exit 1; }
+fi
+
+# What Python's clients need, in build/bench/venv. The file of versions is copied last: a half-made one is made again.
+if [ "$purpose" = bench ] && ! cmp -s bench/requirements.txt build/bench/venv/requirements.txt; then
+  mkdir -p build/bench build/log
+  rm -rf build/bench/venv
+  if ! { python3 -m venv build/bench/venv &&
+    build/bench/venv/bin/pip install --quiet --disable-pip-version-check -r bench/requirements.txt; } > build/log/venv.log 2>&1; then
+    tail -n 5 build/log/venv.log >&2
+    say "PyCap and pandas cannot be installed from PyPI" >&2
+    exit 1
+  fi
+  cp bench/requirements.txt build/bench/venv/requirements.txt
 fi

@@ -6,6 +6,7 @@ use foldhash::fast::RandomState;
 
 use super::convert::canonical_int;
 use super::dictionary::Choice;
+use super::growth::add;
 use crate::value::{Column, Texts};
 
 /// What stands for a choice in the table.
@@ -70,7 +71,7 @@ impl ChoiceBuilder {
     }
 
     pub(super) fn push_missing(&mut self) {
-        self.cells.push(self.missing);
+        add(&mut self.cells, self.missing);
     }
 
     /// Adds a cell. False if its code is not declared: then it is missing.
@@ -81,7 +82,7 @@ impl ChoiceBuilder {
             [a @ b'1'..=b'9', b @ b'0'..=b'9'] => self.direct[usize::from(a - b'0') * 10 + usize::from(b - b'0')],
             _ => self.others.get(cell).copied().unwrap_or(self.missing),
         };
-        self.cells.push(found);
+        add(&mut self.cells, found);
         found != self.missing
     }
 

@@ -3,6 +3,7 @@
 use super::choice::{ChoiceBuilder, Choices};
 use super::convert;
 use super::dictionary::Kind;
+use super::growth::add;
 use super::text::TextBuilder;
 use crate::value::Column;
 
@@ -23,6 +24,7 @@ impl Common {
         Self { repaired: 0, barred: numbers.map(|code| code.as_bytes().into()).collect() }
     }
 
+    #[inline]
     fn is_barred(&self, cell: &[u8]) -> bool {
         self.barred.iter().any(|code| **code == *cell)
     }
@@ -65,13 +67,13 @@ impl Builder {
             return true;
         }
         let real = |cells: &mut Vec<f64>, found: Option<f64>| {
-            cells.push(found.unwrap_or(Column::NO_REAL));
+            add(cells, found.unwrap_or(Column::NO_REAL));
             found.is_some()
         };
         match self {
             Self::Int(cells) => {
                 let found = convert::int(cell).filter(|_| !common.is_barred(cell));
-                cells.push(found.unwrap_or(Column::NO_INT));
+                add(cells, found.unwrap_or(Column::NO_INT));
                 found.is_some()
             }
             Self::Real(cells, point) => real(cells, convert::real(cell, *point).filter(|_| !common.is_barred(cell))),
@@ -81,7 +83,7 @@ impl Builder {
                     b"0" => 0,
                     _ => Column::NO_FLAG,
                 };
-                cells.push(found);
+                add(cells, found);
                 found != Column::NO_FLAG
             }
             Self::Date(cells) => real(cells, convert::date(cell)),
@@ -91,11 +93,12 @@ impl Builder {
         }
     }
 
+    #[inline]
     fn push_missing(&mut self) {
         match self {
-            Self::Int(cells) => cells.push(Column::NO_INT),
-            Self::Real(cells, _) | Self::Date(cells) | Self::DateTime(cells) => cells.push(Column::NO_REAL),
-            Self::Flag(cells) => cells.push(Column::NO_FLAG),
+            Self::Int(cells) => add(cells, Column::NO_INT),
+            Self::Real(cells, _) | Self::Date(cells) | Self::DateTime(cells) => add(cells, Column::NO_REAL),
+            Self::Flag(cells) => add(cells, Column::NO_FLAG),
             Self::Choice(choices) => choices.push_missing(),
             Self::Text(texts) => texts.push_missing(),
         }

@@ -7,6 +7,7 @@
 //! - `csv` reads CSV as it comes; `body` knows a body's header and the number of its cells.
 //! - `table` puts cells into columns; `column` has a builder for each type, `choice` and `text` among them,
 //!   `convert` turns one cell into one number or date and changes no value, `problems` keeps what did not fit.
+//!   `growth` is how columns take memory.
 //! - [`import`] sends data, or says what it would change: `import/fields` is the dictionary for imports, `import/cells`
 //!   writes each cell as REDCap wants it, `import/sheet` checks the whole, `import/present` compares.
 //! - `file` writes to disk instead; `intake` takes the chunks of one download after the other for either.
@@ -26,6 +27,7 @@ mod export;
 mod file;
 #[cfg(any(test, fuzzing))]
 mod fuzzed;
+mod growth;
 mod ids;
 mod import;
 mod intake;

@@ -5,6 +5,7 @@ use std::hash::{BuildHasher, Hasher};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
+use super::growth::add;
 use super::repair;
 use crate::value::{Column, Texts};
 
@@ -35,7 +36,7 @@ impl TextBuilder {
 
     /// Adds a missing text.
     pub(super) fn push_missing(&mut self) {
-        self.ids.push(Column::MISSING);
+        add(&mut self.ids, Column::MISSING);
     }
 
     /// Adds a cell; where it is not UTF-8, repaired, and counted. False if it holds a NUL, which the host's texts
@@ -45,7 +46,7 @@ impl TextBuilder {
         self.seen += 1;
         let hash = if self.index.is_some() { hash_of(&self.hasher, cell) } else { 0 };
         if let Some(id) = self.find(cell, hash) {
-            self.ids.push(id);
+            add(&mut self.ids, id);
             return true;
         }
         self.push_new(cell, hash, repaired)
@@ -64,7 +65,7 @@ impl TextBuilder {
             let hash = hash_of(&self.hasher, text.as_bytes());
             self.find(text.as_bytes(), hash).unwrap_or_else(|| self.add(&text, hash))
         };
-        self.ids.push(id);
+        add(&mut self.ids, id);
         true
     }
 

@@ -42,7 +42,20 @@ pub(crate) fn flags(cells: &[i8]) -> Robj {
 
 /// A character vector from ids into a dictionary; an id past its end stands for `NA`, as [`Column::MISSING`] does.
 pub(crate) fn texts(ids: &[u32], dictionary: &Texts) -> Robj {
-    let column = vector(Rtype::Strings, ids.len());
+    let column = blanks(ids.len());
+    fill(&column, ids, dictionary);
+    column
+}
+
+/// A character vector of blank texts, to be filled by [`fill`].
+pub(crate) fn blanks(length: usize) -> Robj {
+    vector(Rtype::Strings, length)
+}
+
+/// Fills a vector of [`blanks`] as [`texts`] would.
+pub(crate) fn fill(column: &Robj, ids: &[u32], dictionary: &Texts) {
+    // Places behind the end of either are none.
+    let ids = &ids[..ids.len().min(column.len())];
     // R's text for each id that has come. The column points to every one of them, and so keeps it alive.
     let mut made: Vec<SEXP> = vec![std::ptr::null_mut(); dictionary.len()];
     for (row, id) in ids.iter().enumerate() {
@@ -57,11 +70,10 @@ pub(crate) fn texts(ids: &[u32], dictionary: &Texts) -> Robj {
                 text
             }
         };
-        // SAFETY: on R's thread; `column` is a character vector of this length, protected by its wrapper; `text` is
+        // SAFETY: on R's thread; `column` is a character vector at least this long, protected by its wrapper; `text` is
         // R's own, and nothing was allocated since it was made or put into the column.
         unsafe { SET_STRING_ELT(column.get(), row as R_xlen_t, text) };
     }
-    column
 }
 
 /// One of R's own texts, not protected yet.

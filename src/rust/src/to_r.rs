@@ -95,12 +95,50 @@ fn list(items: Vec<(String, Value)>) -> Robj {
 fn data_frame(table: Table) -> Robj {
     let rows = table.columns.first().map_or(0, |(_, column)| column.len());
     let (names, columns): (Vec<_>, Vec<_>) = table.columns.into_iter().unzip();
-    let mut frame = named(names.iter().map(String::as_str).zip(columns.into_iter().map(column)).collect::<Vec<_>>());
+    let mut frame = named(names.iter().map(String::as_str).zip(converted(columns)).collect::<Vec<_>>());
     // R's short form of row names: `c(NA, -n)`.
     let row_names = Integers::from_values([Rint::na(), Rint::from(-(rows as i32))]);
     attribute(&mut frame, "class", "data.frame".into());
     attribute(&mut frame, "row.names", row_names.into());
     frame
+}
+
+/// So much memory is given back to the system at once, in bytes.
+const GIVEN_BACK: usize = 16 * 1024 * 1024;
+
+/// The columns in their order, each used up on the way. R's garbage collector looks at every text of every column
+/// whenever it runs, and it runs as long as memory grows: so all vectors are made before the first text is, and then
+/// come the columns with the most distinct ones.
+fn converted(columns: Vec<Column>) -> Vec<Robj> {
+    let mut freed = 0;
+    let mut texts = Vec::new();
+    let mut made: Vec<Robj> = Vec::with_capacity(columns.len());
+    for cells in columns {
+        made.push(match cells {
+            Column::Text { ids, dictionary } => {
+                let blanks = columns::blanks(ids.len());
+                texts.push((made.len(), ids, dictionary));
+                blanks
+            }
+            cells => {
+                freed += cells.len() * size_of::<f64>();
+                column(cells)
+            }
+        });
+        if freed > GIVEN_BACK {
+            freed = 0;
+            crate::allocator::give_back();
+        }
+    }
+    texts.sort_by_key(|(_, _, dictionary)| std::cmp::Reverse(dictionary.len()));
+    for (place, ids, dictionary) in texts {
+        columns::fill(&made[place], &ids, &dictionary);
+        freed += ids.len() * size_of::<u32>();
+    }
+    if freed > GIVEN_BACK {
+        crate::allocator::give_back();
+    }
+    made
 }
 
 /// A column, with the class that R has for it.
