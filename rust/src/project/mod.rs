@@ -10,5 +10,7 @@ pub(crate) use registry::{Bound, Registries};
 pub use registry::{Kept, Project};
 #[cfg(any(test, fuzzing))]
 pub(crate) use registry::{parse_project_file, parse_registry};
-pub use settings::{Settings, SettingsSource};
+pub use settings::{
+    AwsSettings, CommandSettings, KvVersion, Login, Preset, Settings, SettingsSource, Stage, Template, VaultSettings,
+};
 pub(crate) use setup::{Wish, delete, set_up, unknown};

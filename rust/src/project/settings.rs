@@ -3,10 +3,24 @@
 //! Each setting is found at the first of: option of the session (`options(keycap.timeout = 30)`), environment
 //! (`KEYCAP_TIMEOUT`), the user's file (`config.toml` in the settings folder), the site's file
 //! (`/etc/keycap/config.toml` or the platform's place), built-in value. What the site's file names in `locked`
-//! nobody outranks. `servers` is read from the site's file alone: a user binds a server by setting a project up.
+//! nobody outranks. `servers`, `forbidden_stores` and `locked` are read from the site's file alone: a user binds a
+//! server by setting a project up. `command`, which names a program to run, comes from the two files alone.
+//!
+//! Settings of one store stand in a table of the file (`[vault]`), and their names have a dot: `vault.address` is
+//! the option `keycap.vault.address` and the variable `KEYCAP_VAULT_ADDRESS`.
+
+mod aws;
+mod command;
+mod template;
+mod vault;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+pub use aws::{AwsSettings, Stage};
+pub use command::{CommandSettings, Preset};
+pub use template::Template;
+pub use vault::{KvVersion, Login, VaultSettings};
 
 use toml::{Table, Value as Toml};
 
@@ -19,9 +33,10 @@ use crate::value::Value;
 
 /// Every setting, with what it means. A name that is not in this list is an error, so that a slip in a
 /// settings file cannot pass unseen.
-const KEYS: [(&str, &str); 11] = [
+const KEYS: [(&str, &str); 35] = [
     ("token_form", "the form of a token: `redcap`, or a length such as `40:+/=`"),
     ("stores", "the stores in the order of look-up"),
+    ("forbidden_stores", "stores that are never asked on this machine (site file only)"),
     ("ca_file", "a PEM file with the institution's certificate authorities"),
     ("connect_timeout", "seconds to wait for a connection"),
     ("timeout", "seconds to wait for a whole answer"),
@@ -30,8 +45,40 @@ const KEYS: [(&str, &str); 11] = [
     ("limit", "requests to one server in any 60 seconds"),
     ("limit_folder", "a folder through which users of this machine share the limit"),
     ("retries", "how often a read is tried again"),
-    ("locked", "settings that nobody outranks (site file only)"),
+    ("locked", "settings that nobody outranks, or `vault`, `aws` for all of a store's (site file only)"),
+    ("vault.address", "the address of the vault, as `https://vault.example.org:8200`"),
+    ("vault.namespace", "the namespace in the vault"),
+    ("vault.mount", "where the KV secrets engine is mounted, `secret` by default"),
+    ("vault.kv", "the version of the KV secrets engine, 2 (by default) or 1"),
+    ("vault.path", "the path of a token below the mount, `redcap/{token_name}` by default"),
+    ("vault.field", "the field that holds the token, `token` by default"),
+    ("vault.version", "the version of the secret that is read, the newest by default"),
+    ("vault.auth", "how keycap logs in to the vault: `token` (by default), `approle`, `kubernetes` or `jwt`"),
+    ("vault.auth_mount", "where the login is mounted, under its own name by default"),
+    ("vault.role", "the role for the logins `kubernetes` and `jwt`"),
+    ("vault.role_id", "the role id for the login `approle`"),
+    ("vault.secret_id_file", "the file with the secret id for the login `approle`"),
+    ("vault.wrapped_secret_id_file", "a file with a wrapped secret id, which is unwrapped into `vault.secret_id_file`"),
+    ("vault.jwt_file", "the file with the token of the login `kubernetes` or `jwt`"),
+    ("vault.token_file", "the file with the vault's own token, `~/.vault-token` by default"),
+    ("vault.ca_file", "a PEM file with the certificate authorities of the vault, `ca_file` by default"),
+    ("aws.region", "the region of AWS Secrets Manager"),
+    ("aws.profile", "the profile in the AWS configuration files"),
+    ("aws.endpoint", "the address of AWS Secrets Manager, where it is not the region's own"),
+    ("aws.name", "the name of a token in AWS Secrets Manager, `redcap/{token_name}` by default"),
+    ("aws.field", "the field of a JSON secret that holds the token; without it the whole secret is the token"),
+    ("aws.stage", "which version is read, `AWSCURRENT` (by default) or `AWSPREVIOUS`"),
+    ("command", "a table: a program and its arguments, or a preset (settings files only)"),
 ];
+
+/// What only the site's file says.
+const SITE_ONLY: [&str; 3] = ["servers", "forbidden_stores", "locked"];
+
+/// What only the two files say: no option and no environment variable names a program to run.
+const FILES_ONLY: [&str; 1] = ["command"];
+
+/// Variables of other programs that count as a setting's, behind its own.
+const ALSO: [(&str, &str); 2] = [("vault.address", "VAULT_ADDR"), ("vault.namespace", "VAULT_NAMESPACE")];
 
 /// A settings file is no larger.
 const CAP: u64 = 64 << 10;
@@ -57,6 +104,16 @@ pub struct Settings {
     pub limit_folder: Option<PathBuf>,
     /// How often a read is tried again.
     pub retries: u32,
+    /// Stores that the site forbids: they are never asked.
+    pub forbidden: Vec<String>,
+    /// The settings that the site locks.
+    pub locked: Vec<String>,
+    /// The store `vault`.
+    pub vault: VaultSettings,
+    /// The store `aws`.
+    pub aws: AwsSettings,
+    /// The store `command`.
+    pub command: Option<CommandSettings>,
     /// Where each setting was found: name, value, place.
     pub found: Vec<(String, String, String)>,
 }
@@ -73,6 +130,11 @@ impl Default for Settings {
             limit: 500,
             limit_folder: None,
             retries: 2,
+            forbidden: Vec::new(),
+            locked: Vec::new(),
+            vault: VaultSettings::default(),
+            aws: AwsSettings::default(),
+            command: None,
             found: Vec::new(),
         }
     }
@@ -84,7 +146,7 @@ pub struct SettingsSource {
     pub interactive: bool,
     /// The session's options, without the prefix `keycap.`; texts.
     pub options: Vec<(String, String)>,
-    /// `KEYCAP_…` variables, as setting names.
+    /// `KEYCAP_…` variables, as setting names, and those of other programs ([`ALSO`]) by their own.
     pub environment: Vec<(String, String)>,
     /// The proxy variables.
     pub proxy: ProxyEnv,
@@ -93,11 +155,13 @@ pub struct SettingsSource {
 impl SettingsSource {
     /// Takes the environment's part, on the host's thread.
     pub fn take(interactive: bool, options: Vec<(String, String)>) -> Self {
-        let environment = KEYS
-            .iter()
-            .filter_map(|(key, _)| {
-                let text = std::env::var(format!("KEYCAP_{}", key.to_uppercase())).ok()?;
-                (!text.is_empty()).then(|| ((*key).to_owned(), text))
+        let own = KEYS.iter().map(|(key, _)| ((*key).to_owned(), variable(key)));
+        let also = ALSO.iter().map(|(_, name)| ((*name).to_owned(), (*name).to_owned()));
+        let environment = own
+            .chain(also)
+            .filter_map(|(key, name)| {
+                let text = std::env::var(name).ok()?;
+                (!text.is_empty()).then_some((key, text))
             })
             .collect();
         Self { interactive, options, environment, proxy: ProxyEnv::take() }
@@ -141,11 +205,34 @@ impl Settings {
             settings.set(key, &value).map_err(|fault| unusable(key, &place, fault))?;
             settings.found.push((key.to_owned(), plain(&value), place));
         }
+        settings.locked = locked;
+        settings.without_forbidden(layers)?;
         Ok(settings)
     }
 
+    /// Takes what the site forbids out of the built-in order; an order that somebody wrote down has to do without.
+    fn without_forbidden(&mut self, layers: &Layers) -> Result<()> {
+        let place = self.found.iter().find(|(key, ..)| key == "stores").map(|(.., place)| place.clone());
+        let named = self.order.iter().find(|name| self.forbidden.contains(name));
+        let site = &layers.site_place;
+        if let (Some(place), Some(name)) = (&place, named) {
+            let why = format!("it names the store `{name}`, which the site forbids in `{site}`");
+            return Err(unusable("stores", place, why)
+                .hint(format!("take `{name}` out of the list, or ask whoever looks after this machine"))
+                .field("store", name.as_str()));
+        }
+        let before = self.order.len();
+        self.order.retain(|name| !self.forbidden.contains(name));
+        if self.order.is_empty() && before > 0 {
+            let why = "it forbids every store that is asked by default, and no other is named";
+            return Err(unusable("forbidden_stores", site, why)
+                .hint("name the stores to ask by the setting `stores`, as `stores = [\"vault\"]`"));
+        }
+        Ok(())
+    }
+
     fn set(&mut self, key: &str, value: &Toml) -> std::result::Result<(), String> {
-        if value.as_str().is_some_and(looks_like_token) {
+        if holds_token(value) {
             return Err("it looks like a token; no setting holds one, and the token should be regenerated".to_owned());
         }
         match key {
@@ -169,7 +256,13 @@ impl Settings {
             "limit" => self.limit = whole(value, 1, 600)?,
             "limit_folder" => self.limit_folder = Some(folder(value)?),
             "retries" => self.retries = whole(value, 0, 5)?,
-            _ => {}
+            "forbidden_stores" => self.forbidden = texts(value)?,
+            "command" => self.command = Some(CommandSettings::read(value)?),
+            _ => match key.split_once('.') {
+                Some(("vault", key)) => self.vault.set(key, value)?,
+                Some(("aws", key)) => self.aws.set(key, value)?,
+                _ => {}
+            },
         }
         Ok(())
     }
@@ -197,25 +290,69 @@ struct Layers {
 
 impl Layers {
     fn locked(&self) -> Result<Vec<String>> {
-        self.site.get("locked").map_or_else(
-            || Ok(Vec::new()),
-            |value| texts(value).map_err(|why| unusable("locked", &self.site_place, why)),
-        )
+        let Some(value) = self.site.get("locked") else { return Ok(Vec::new()) };
+        let locked = texts(value).map_err(|why| unusable("locked", &self.site_place, why))?;
+        // A slip here would lock nothing, and nobody would see it.
+        match locked.iter().find(|name| !KEYS.iter().any(|(key, _)| covers(name, key))) {
+            None => Ok(locked),
+            Some(stranger) => {
+                let stranger = crate::token::as_name(stranger);
+                Err(unusable("locked", &self.site_place, format!("`{stranger}` is not a setting")))
+            }
+        }
     }
 
     fn find(&self, key: &str, locked: &[String]) -> Option<(Toml, String)> {
-        let site = || self.site.get(key).map(|value| (value.clone(), self.site_place.clone()));
-        if key == "servers" || key == "locked" || locked.iter().any(|name| name == key) {
+        let site = || in_file(&self.site, key).map(|value| (value.clone(), self.site_place.clone()));
+        if SITE_ONLY.contains(&key) || locked.iter().any(|name| covers(name, key)) {
             return site();
         }
-        let said = |list: &[(String, String)], place: String| {
-            let text = list.iter().find(|(name, _)| name == key).map(|(_, text)| text.clone())?;
+        let said = |list: &[(String, String)], name: &str, place: String| {
+            let text = list.iter().find(|(other, _)| other == name).map(|(_, text)| text.clone())?;
             Some((Toml::String(text), place))
         };
-        said(&self.options, format!("option `keycap.{key}`"))
-            .or_else(|| said(&self.environment, format!("environment variable `KEYCAP_{}`", key.to_uppercase())))
-            .or_else(|| self.user.get(key).map(|value| (value.clone(), self.user_place.clone())))
+        let from_session = || {
+            if FILES_ONLY.contains(&key) {
+                return None;
+            }
+            said(&self.options, key, format!("option `keycap.{key}`"))
+                .or_else(|| said(&self.environment, key, format!("environment variable `{}`", variable(key))))
+                .or_else(|| {
+                    let (_, name) = ALSO.iter().find(|(setting, _)| *setting == key)?;
+                    said(&self.environment, name, format!("environment variable `{name}`"))
+                })
+        };
+        from_session()
+            .or_else(|| in_file(&self.user, key).map(|value| (value.clone(), self.user_place.clone())))
             .or_else(site)
+    }
+}
+
+/// The environment variable of a setting.
+fn variable(key: &str) -> String {
+    format!("KEYCAP_{}", key.replace('.', "_").to_uppercase())
+}
+
+/// Whether a name in `locked` means a setting: itself, or the table that it stands in.
+fn covers(name: &str, key: &str) -> bool {
+    name == key || key.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// A setting in a file: `vault.address` is `address` in the table `[vault]`.
+fn in_file<'a>(file: &'a Table, key: &str) -> Option<&'a Toml> {
+    match key.split_once('.') {
+        Some((table, key)) => file.get(table)?.as_table()?.get(key),
+        None => file.get(key),
+    }
+}
+
+/// Whether a token stands in a value or in a part of it.
+fn holds_token(value: &Toml) -> bool {
+    match value {
+        Toml::String(text) => looks_like_token(text),
+        Toml::Array(items) => items.iter().any(holds_token),
+        Toml::Table(table) => table.values().any(holds_token),
+        _ => false,
     }
 }
 
@@ -239,10 +376,24 @@ fn parse(text: &str, path: &Path) -> Result<Table> {
         let line = e.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
         damaged(&format!("it is not TOML, near line {line}"))
     })?;
-    if let Some(stranger) = table.keys().find(|key| !KEYS.iter().any(|(known, _)| known == key)) {
+    let not_a_setting = |stranger: &str| {
         let known = KEYS.map(|(key, _)| key).join(", ");
-        let stranger = crate::token::as_name(stranger);
-        return Err(damaged(&format!("`{stranger}` is not a setting")).hint(format!("the settings are {known}")));
+        let stranger = stranger.split('.').map(crate::token::as_name).collect::<Vec<_>>().join(".");
+        damaged(&format!("`{stranger}` is not a setting")).hint(format!("the settings are {known}"))
+    };
+    for (name, value) in &table {
+        let within = KEYS.iter().any(|(key, _)| *key != name && covers(name, key));
+        match value.as_table() {
+            Some(members) if within => {
+                let whole = members.keys().map(|member| format!("{name}.{member}"));
+                if let Some(stranger) = whole.into_iter().find(|whole| !KEYS.iter().any(|(key, _)| key == whole)) {
+                    return Err(not_a_setting(&stranger));
+                }
+            }
+            None if within => return Err(damaged(&format!("`{name}` is a table: begin it with `[{name}]`"))),
+            _ if name.contains('.') || !KEYS.iter().any(|(key, _)| key == name) => return Err(not_a_setting(name)),
+            _ => {}
+        }
     }
     Ok(table)
 }
@@ -260,6 +411,10 @@ fn plain(value: &Toml) -> String {
         Toml::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
         Toml::Integer(number) => number.to_string(),
         Toml::Float(number) => number.to_string(),
+        Toml::Table(table) => {
+            let members = table.iter().map(|(name, value)| format!("{name} = {}", plain(value)));
+            members.collect::<Vec<_>>().join("; ")
+        }
         other => other.type_str().to_owned(),
     }
 }
