@@ -110,7 +110,11 @@ pub(crate) enum Eyes {
 
 /// Reads a file that holds a secret, into a buffer that wipes itself; `None` where there is none. Links are followed;
 /// the file must be this user's or root's, nobody else may write to it, and not everybody may read what few should.
-pub(crate) fn read_secret(path: &Path, cap: usize, eyes: Eyes) -> std::result::Result<Option<Zeroizing<Vec<u8>>>, Unfit> {
+pub(crate) fn read_secret(
+    path: &Path,
+    cap: usize,
+    eyes: Eyes,
+) -> std::result::Result<Option<Zeroizing<Vec<u8>>>, Unfit> {
     let (mut file, metadata) = match ordinary(path, OpenOptions::new().read(true), Links::Followed) {
         Err(Unfit::System(e)) if e.kind() == ErrorKind::NotFound => return Ok(None),
         opened => opened?,

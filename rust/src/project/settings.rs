@@ -549,6 +549,148 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_stores_settings_stand_in_a_table_and_come_from_all_four_places_one_by_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let dirs = dirs(folder.path());
+        std::fs::create_dir_all(&dirs.config).unwrap();
+        let site = "[vault]\naddress = \"https://site.example:8200\"\nmount = \"/team/kv/\"\nkv = 1\n";
+        std::fs::write(&dirs.site, site).unwrap();
+        write_user_file(&dirs, "[vault]\npath = \"a/{short_name}\"\nauth = \"approle\"\nrole_id = \"r\"\n");
+        let load = |options: &[(&str, &str)], environment: &[(&str, &str)]| {
+            Settings::load(source(options, environment), &dirs).unwrap()
+        };
+        let address = |settings: &Settings| settings.vault.address.as_ref().unwrap().as_str().to_owned();
+        let settings = load(&[("vault.namespace", "n")], &[("vault.field", "f")]);
+        assert_eq!(address(&settings), "https://site.example:8200/");
+        let VaultSettings { namespace, mount, kv, path, field, auth, role_id, version, .. } = &settings.vault;
+        assert_eq!(
+            (namespace.as_deref(), mount.as_str(), *kv, path.as_str()),
+            (Some("n"), "team/kv", KvVersion::One, "a/{short_name}")
+        );
+        assert_eq!((field.as_str(), *auth, role_id.as_deref(), *version), ("f", Login::AppRole, Some("r"), None));
+        let place = |key: &str| settings.found.iter().find(|(found, ..)| found == key).unwrap().2.clone();
+        assert!(place("vault.mount").ends_with("site.toml") && place("vault.path").ends_with("config.toml"));
+        assert_eq!(place("vault.namespace"), "option `keycap.vault.namespace`");
+        assert_eq!(place("vault.field"), "environment variable `KEYCAP_VAULT_FIELD`");
+
+        // The variables of the vault's own program stand behind ours, before the files.
+        let both = [("VAULT_ADDR", "https://a.example"), ("vault.address", "https://b.example")];
+        assert_eq!(address(&load(&[], &both[..1])), "https://a.example/");
+        assert_eq!(address(&load(&[], &both)), "https://b.example/");
+
+        // One setting is locked, or all of a store's.
+        for locked in ["vault", "vault.address"] {
+            std::fs::write(&dirs.site, format!("locked = [\"{locked}\"]\n{site}")).unwrap();
+            let settings = load(&[], &both);
+            assert_eq!(address(&settings), "https://site.example:8200/");
+            assert_eq!(settings.vault.path.as_str() == "a/{short_name}", locked == "vault.address");
+        }
+    }
+
+    #[test]
+    fn a_program_to_run_comes_from_the_two_files_alone_and_from_one_of_them_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let dirs = dirs(folder.path());
+        std::fs::create_dir_all(&dirs.config).unwrap();
+        let said = [("command", "id"), ("command.program", "id"), ("command.preset", "pass")];
+        let load = || Settings::load(source(&said, &said), &dirs).unwrap().command;
+        assert!(load().is_none());
+        std::fs::write(&dirs.site, "[command]\nprogram = \"/site/vend\"\narguments = [\"{token_name}\"]\n").unwrap();
+        let site = load().unwrap();
+        assert_eq!(
+            (site.program.as_str(), site.read[0].as_str(), site.write.is_none()),
+            ("/site/vend", "{token_name}", true)
+        );
+        write_user_file(&dirs, "[command]\npreset = \"pass\"\n");
+        let pass = load().unwrap();
+        let words = |list: &[Template]| list.iter().map(Template::as_str).collect::<Vec<_>>().join(" ");
+        assert_eq!((pass.program.as_str(), words(&pass.read)), ("pass", "show redcap/{token_name}".to_owned()));
+        assert_eq!((pass.absent_status, pass.first_line), (vec![1], true));
+        std::fs::write(&dirs.site, "locked = [\"command\"]\n[command]\npreset = \"bw\"\n").unwrap();
+        assert_eq!(load().unwrap().preset, Some(Preset::Bw));
+
+        let all = [
+            ("pass", ""),
+            ("op", "item = \"op://R/{token_name}/c\""),
+            ("bw", ""),
+            ("az", "item = \"https://v.vault.azure.net/secrets/{token-name}\""),
+            ("gcloud", ""),
+            ("secret-tool", ""),
+            ("aws", ""),
+        ];
+        for (preset, more) in all {
+            let settings = Settings::of_site(&format!("[command]\npreset = \"{preset}\"\n{more}\n")).unwrap();
+            let command = settings.command.unwrap();
+            assert_eq!(command.preset.map(Preset::as_str), Some(preset));
+            assert_eq!(command.program, preset);
+            assert!(command.read.iter().any(Template::names_the_token) && !words(&command.read).contains("{item}"));
+        }
+    }
+
+    #[test]
+    fn a_slip_in_a_stores_settings_is_named() {
+        for (text, kind, part) in [
+            ("[vault]\nadress = \"x\"\n", Kind::Damaged, "`vault.adress` is not a setting"),
+            ("[vault]\nREDCapSync_A9A3F0C7712 = 1\n", Kind::Damaged, "`vault.(not a name)` is not"),
+            ("vault = 3\n", Kind::Damaged, "`vault` is a table"),
+            ("\"vault.address\" = \"https://a.example\"\n", Kind::Damaged, "is not a setting"),
+            ("[vault]\naddress = \"http://a.example\"\n", Kind::Argument, "not encrypted"),
+            ("[vault]\npath = \"redcap/token\"\n", Kind::Argument, "the same token"),
+            ("[vault]\npath = \"../{token_name}\"\n", Kind::Argument, "plain parts"),
+            ("[vault]\npath = \"{name}\"\n", Kind::Argument, "braces"),
+            ("[vault]\nkv = 3\n", Kind::Argument, "from 1 to 2"),
+            ("[vault]\nauth = \"ldap\"\n", Kind::Argument, "`approle`"),
+            ("[vault]\nsecret_id_file = \"here\"\n", Kind::Argument, "absolute"),
+            ("[vault]\nnamespace = \"a b\"\n", Kind::Argument, "namespace"),
+            ("[aws]\nregion = \"x.example.org/\"\n", Kind::Argument, "region"),
+            ("[aws]\nstage = \"AWSPENDING\"\n", Kind::Argument, "`AWSPREVIOUS`"),
+            ("command = \"pass\"\n", Kind::Argument, "must be a table"),
+            ("[command]\nprogram = \"pass\"\n", Kind::Argument, "list of texts"),
+            ("[command]\nprogram = \"bin/pass\"\narguments = [\"{token_name}\"]\n", Kind::Argument, "absolute path"),
+            ("[command]\nprogram = \"pass\"\narguments = [\"x\"]\n", Kind::Argument, "the same token"),
+            ("[command]\npreset = \"lastpass\"\n", Kind::Argument, "`gcloud`"),
+            ("[command]\npreset = \"pass\"\narguments = [\"x\"]\n", Kind::Argument, "brings its own"),
+            ("[command]\npreset = \"op\"\n", Kind::Argument, "needs `item`"),
+            ("[command]\npreset = \"pass\"\nitem = \"-x{token_name}\"\n", Kind::Argument, "dash"),
+            ("[command]\npreset = \"pass\"\nabsent_status = [0]\n", Kind::Argument, "from 1 to 255"),
+            ("[command]\npreset = \"pass\"\nshell = true\n", Kind::Argument, "`shell` is none of"),
+            ("locked = [\"vualt\"]\n", Kind::Argument, "`vualt` is not a setting"),
+        ] {
+            let error = Settings::of_site(text).unwrap_err();
+            assert_eq!(error.kind, kind, "{text}");
+            assert!(error.message.contains(part), "{}", error.message);
+            assert!(error.message.contains("site.toml"), "{}", error.message);
+        }
+        // A token among the arguments is not repeated.
+        let token = "9A3F0C7712DE48B65A90EF1234CD7788"; // made up
+        let text = format!("[command]\nprogram = \"x\"\narguments = [\"{token}\", \"{{token_name}}\"]\n");
+        let error = Settings::of_site(&text).unwrap_err();
+        assert!(error.message.contains("looks like a token") && !format!("{error:?}").contains(&token[..8]));
+    }
+
+    #[test]
+    fn what_the_site_forbids_is_not_in_the_order_and_naming_it_is_an_error_with_both_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let dirs = dirs(folder.path());
+        std::fs::create_dir_all(&dirs.config).unwrap();
+        let load = |options: &[(&str, &str)]| Settings::load(source(options, &[]), &dirs);
+        // The user's word on it counts for nothing.
+        write_user_file(&dirs, "forbidden_stores = [\"keyring\"]\n");
+        assert_eq!(load(&[("forbidden_stores", "env")]).unwrap().order, ["env", "keyring"]);
+        std::fs::write(&dirs.site, "forbidden_stores = [\"env\"]\n").unwrap();
+        assert_eq!(load(&[]).unwrap().order, ["keyring"]);
+        assert_eq!(load(&[("stores", "keyring,vault")]).unwrap().order, ["keyring", "vault"]);
+        write_user_file(&dirs, "stores = [\"vault\", \"env\"]\n");
+        let error = load(&[]).unwrap_err();
+        assert_eq!(error.kind, Kind::Argument);
+        assert!(error.message.contains("config.toml") && error.message.contains("site.toml"), "{}", error.message);
+        assert!(error.message.contains("`env`") && error.hints.iter().any(|hint| hint.contains("out of the list")));
+        write_user_file(&dirs, "");
+        std::fs::write(&dirs.site, "forbidden_stores = [\"env\", \"keyring\"]\n").unwrap();
+        assert!(load(&[]).unwrap_err().message.contains("every store"));
+    }
+
     #[cfg(unix)]
     #[test]
     fn a_settings_file_of_the_users_that_others_may_change_is_not_believed() {

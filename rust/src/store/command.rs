@@ -20,8 +20,8 @@ use crate::error::{Error, Kind, Result};
 use crate::project::{CommandSettings, Preset, Template};
 use crate::token::{Secret, TokenName};
 
-use process::{End, Job};
 pub(super) use process::Surroundings;
+use process::{End, Job};
 
 pub(super) const NAME: &str = "command";
 
@@ -112,7 +112,8 @@ impl CommandStore {
         let end = output.iter().position(|byte| *byte == b'\n').map_or(output.len(), |at| at + 1);
         if end < output.len() {
             if !line.first_line {
-                let message = format!("{} printed more than one line, so it is not clear which is the token", self.who());
+                let message =
+                    format!("{} printed more than one line, so it is not clear which is the token", self.who());
                 return Err(error("output", message)
                     .hint("let it print the token and nothing else; what it printed is not shown, it may hold secrets")
                     .hint("or, if the token is the first line, say so: `first_line = true` in the table `[command]`"));
@@ -150,21 +151,24 @@ impl CommandStore {
 
     fn failed(&self, end: &End) -> Error {
         let who = self.who();
-        let by_hand = "run it by hand in a terminal to see what it says; keycap does not show that, it may hold secrets";
+        let by_hand =
+            "run it by hand in a terminal to see what it says; keycap does not show that, it may hold secrets";
         match end {
             End::Exited(status, _) => {
-                let state = error("failed", format!("{who} ended with status {status}")).field("status", i64::from(*status));
+                let state =
+                    error("failed", format!("{who} ended with status {status}")).field("status", i64::from(*status));
                 let state = state.hint(by_hand);
                 match self.line.as_ref().and_then(|line| line.preset) {
-                    Some(Preset::Pass) => state.hint("status 2 is gpg's: its key is locked, or it is not the key of this store"),
-                    Some(Preset::Op | Preset::Bw | Preset::Az | Preset::Gcloud | Preset::Aws) => state
-                        .hint("log in with it first; where it has no such name, it ends with the same status"),
+                    Some(Preset::Pass) => {
+                        state.hint("status 2 is gpg's: its key is locked, or it is not the key of this store")
+                    }
+                    Some(Preset::Op | Preset::Bw | Preset::Az | Preset::Gcloud | Preset::Aws) => {
+                        state.hint("log in with it first; where it has no such name, it ends with the same status")
+                    }
                     _ => state.hint("if this status means that it has no such name, say so by `absent_status`"),
                 }
             }
-            End::Signalled(signal) => {
-                error("failed", format!("{who} was ended by signal {signal}")).hint(by_hand)
-            }
+            End::Signalled(signal) => error("failed", format!("{who} was ended by signal {signal}")).hint(by_hand),
             End::TooLate => {
                 let seconds = self.limit.as_secs_f64();
                 let message = format!("{who} did not end within {seconds} s; it was killed with all that it started");
@@ -233,3 +237,5 @@ fn by_short_name() -> Error {
         .hint("write `{token_name}` for `{short_name}` in the table `[command]`")
 }
 
+#[cfg(all(test, unix))]
+mod tests;

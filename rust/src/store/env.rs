@@ -114,7 +114,11 @@ impl Store for EnvStore {
     }
 
     fn state(&self) -> Pending<'_, State> {
-        Box::pin(ready(Ok(State { what: "environment variables of this process", detail: None, reach: Reach::ReadOnly })))
+        Box::pin(ready(Ok(State {
+            what: "environment variables of this process",
+            detail: None,
+            reach: Reach::ReadOnly,
+        })))
     }
 }
 

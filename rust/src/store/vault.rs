@@ -113,8 +113,11 @@ impl VaultStore {
             return Ok(Answer::none(Some(why.to_owned())));
         };
         if self.settings.kv == KvVersion::One && self.settings.version.is_some() {
-            return Err(Error::new(Kind::Argument, "`vault.version` is set, and secrets of `vault.kv = 1` have no versions")
-                .hint("leave `vault.version` out, or set `vault.kv` to 2 if the engine is of that version"));
+            return Err(Error::new(
+                Kind::Argument,
+                "`vault.version` is set, and secrets of `vault.kv = 1` have no versions",
+            )
+            .hint("leave `vault.version` out, or set `vault.kv` to 2 if the engine is of that version"));
         }
         let api = self.api(server, entrance)?;
         let session = login::log_in(&api, &self.settings, entrance).await?;
@@ -123,7 +126,13 @@ impl VaultStore {
         result
     }
 
-    async fn read_with(&self, api: &Api<'_>, session: &login::Session, path: &str, server: &ServerUrl) -> Result<Answer> {
+    async fn read_with(
+        &self,
+        api: &Api<'_>,
+        session: &login::Session,
+        path: &str,
+        server: &ServerUrl,
+    ) -> Result<Answer> {
         let trouble = self.trouble(server, path, Doing::Reading);
         let reply = api.get(&self.at("data", path), self.settings.version, Some(session.token())).await?;
         let said = answer::secret(reply.status, &reply.body, self.settings.kv, &self.settings.field);
@@ -134,7 +143,13 @@ impl VaultStore {
     }
 
     /// What stands under a path: its other fields as they are, and its version.
-    async fn current(&self, api: &Api<'_>, session: &login::Session, path: &str, trouble: &Trouble<'_>) -> Result<Current> {
+    async fn current(
+        &self,
+        api: &Api<'_>,
+        session: &login::Session,
+        path: &str,
+        trouble: &Trouble<'_>,
+    ) -> Result<Current> {
         let reply = api.get(&self.at("data", path), None, Some(session.token())).await?;
         let current = match answer::entry(reply.status, &reply.body, self.settings.kv) {
             Ok(Some(entry)) => Current { reply, version: entry.version, there: true },
@@ -149,7 +164,8 @@ impl VaultStore {
         let (server, entrance) = self.here().ok_or_else(|| error("not_here", NOT_HERE))?;
         let path = self.path(name.as_str(), "").ok_or_else(by_short_name)?;
         if let Some(version) = self.settings.version {
-            let message = format!("`vault.version` pins version {version}, so a token that is put there would not be read");
+            let message =
+                format!("`vault.version` pins version {version}, so a token that is put there would not be read");
             return Err(error("read_only", message).hint("take `vault.version` out of the settings to use the newest"));
         }
         let api = self.api(server, entrance)?;
@@ -273,3 +289,5 @@ fn room(size: usize) -> Zeroizing<Vec<u8>> {
     Zeroizing::new(Vec::with_capacity(size))
 }
 
+#[cfg(all(test, unix))]
+mod tests;

@@ -272,6 +272,7 @@ fn program(value: &Toml) -> Result<String, String> {
 fn statuses(value: &Toml) -> Result<Vec<i32>, String> {
     let wrong = || "`absent_status` must be a list of whole numbers from 1 to 255".to_owned();
     let Toml::Array(items) = value else { return Err(wrong()) };
-    let status = |item: &Toml| item.as_integer().filter(|status| (1..=255).contains(status)).map(|status| status as i32);
+    let status =
+        |item: &Toml| item.as_integer().filter(|status| (1..=255).contains(status)).map(|status| status as i32);
     items.iter().map(|item| status(item).ok_or_else(wrong)).collect()
 }

@@ -40,6 +40,8 @@ pub(super) enum Said {
     NotInitialised,
     /// Nothing is mounted there.
     NoMount,
+    /// There is no such namespace.
+    NoNamespace,
     /// The engine is of version 2.
     Versioned,
     /// Somebody else wrote meanwhile.
@@ -199,6 +201,7 @@ fn found(status: u16, bytes: &[u8], kv: KvVersion) -> Result<Option<Found<'_>>, 
             }
             match &body.errors {
                 Some(errors) if errors.iter().any(|text| says(text, "no handler for route")) => Err(Said::NoMount),
+                Some(errors) if errors.iter().any(|text| says(text, "namespace not found")) => Err(Said::NoNamespace),
                 Some(errors) if errors.is_empty() => Ok(None),
                 _ => Err(Said::NotVault(status)),
             }
@@ -221,7 +224,8 @@ fn deleted(metadata: &Metadata<'_>) -> Option<Said> {
 fn moment(time: &[u8]) -> Option<String> {
     const FORM: &[u8; 19] = b"0000-00-00T00:00:00";
     let head = time.get(..FORM.len())?;
-    let fits = head.iter().zip(FORM).all(|(byte, form)| if *form == b'0' { byte.is_ascii_digit() } else { byte == form });
+    let fits =
+        head.iter().zip(FORM).all(|(byte, form)| if *form == b'0' { byte.is_ascii_digit() } else { byte == form });
     if !fits {
         return None;
     }
@@ -291,10 +295,19 @@ fn failed(status: u16, parsed: Option<&Body<'_>>) -> Said {
     match status {
         301..=303 | 307 | 308 => Said::Redirected,
         403 if by_vault => Said::Denied,
-        503 if parsed.and_then(|body| body.errors.as_ref()).is_some_and(|e| e.iter().any(|text| says(text, "sealed"))) => {
+        503 if parsed
+            .and_then(|body| body.errors.as_ref())
+            .is_some_and(|e| e.iter().any(|text| says(text, "sealed"))) =>
+        {
             Said::Sealed
         }
         400 | 405 if by_vault => Said::Bad,
+        404 if parsed
+            .and_then(|body| body.errors.as_ref())
+            .is_some_and(|e| e.iter().any(|text| says(text, "namespace"))) =>
+        {
+            Said::NoNamespace
+        }
         404 if by_vault => Said::NoMount,
         412 | 429 | 472 | 473 | 500..=599 => Said::Failing(status),
         _ => Said::NotVault(status),
@@ -450,3 +463,98 @@ fn quoted(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn text(json: &str) -> Option<String> {
+        let raw: &RawValue = serde_json::from_str(json).ok()?;
+        unescaped(raw).map(|text| String::from_utf8(text.to_vec()).unwrap())
+    }
+
+    #[test]
+    fn texts_are_unescaped_as_serde_json_does_it() {
+        for json in [
+            r#""""#,
+            r#""plain""#,
+            r#""\u003c+/=\u003E\/""#,
+            r#""a\"b\\c\b\f\n\r\t""#,
+            r#""\u00e4\ud83d\ude00x""#,
+            "\"\u{e4}\u{1f600}\"",
+        ] {
+            assert_eq!(text(json).unwrap(), serde_json::from_str::<String>(json).unwrap(), "{json}");
+        }
+        for json in [r#""\ud83d""#, r#""\ude00""#, r#""\ud83dx""#, r#""\ud83d\u0041""#, "3", "null", "[]", "{}"] {
+            assert!(text(json).is_none(), "{json}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_again_with_the_other_fields_beside_it() {
+        let current = br#"{"data":{"data":{"a\"b":[1,"x"],"token":"old","origin":"https://a.example"},
+            "metadata":{"version":3}}}"#;
+        let value = Raw::copy_of("q\"\\\u{1}\u{e4}".as_bytes());
+        let body = with_field(current, KvVersion::Two, "token", &value, Some(3)).unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(json["options"]["cas"], 3);
+        assert_eq!(json["data"]["token"], "q\"\\\u{1}\u{e4}");
+        assert_eq!(json["data"]["a\"b"], serde_json::json!([1, "x"]));
+        assert_eq!(json["data"]["origin"], "https://a.example");
+        assert_eq!(json["data"].as_object().unwrap().len(), 3);
+
+        let body = with_field(br#"{"errors":[]}"#, KvVersion::One, "token", &value, None).unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(json, serde_json::json!({"token": "q\"\\\u{1}\u{e4}"}));
+        assert!(with_field(b"{}", KvVersion::One, "token", &Raw::copy_of(&[0xFF]), None).is_none());
+    }
+
+    #[test]
+    fn an_id_of_a_request_is_a_uuid_and_a_moment_is_a_moment() {
+        let id = |json: &str| request_id(serde_json::from_str(json).unwrap());
+        assert!(id(r#""b3f1f8a0-0000-4000-8000-0123456789ab""#).is_some());
+        for json in
+            [r#""""#, r#""b3f1f8a0-0000-4000-8000-0123456789a\n""#, "7", r#""x3f1f8a0-0000-4000-8000-0123456789ab""#]
+        {
+            assert!(id(json).is_none(), "{json}");
+        }
+        assert_eq!(moment(b"2026-11-22T03:06:24.123456789Z").unwrap(), "2026-11-22 03:06:24 UTC");
+        assert!(moment(b"9A3F0C7712DE48B65A90").is_none() && moment(b"2026").is_none());
+    }
+
+    #[test]
+    fn a_reply_that_is_no_vaults_is_told_from_one_that_says_no() {
+        let said = |status, body: &str| format!("{:?}", secret(status, body.as_bytes(), KvVersion::Two, "token"));
+        for (status, body, expected) in [
+            (200, "<html>sign on</html>", "NotVault(200)"),
+            (200, "{}", "NotVault(200)"),
+            (200, r#"{"data":{"token":"x"}}"#, "NotVault(200)"),
+            (404, "not found", "NotVault(404)"),
+            (404, r#"{"message":"no route"}"#, "NotVault(404)"),
+            (404, r#"{"errors":[]}"#, "Absent"),
+            (403, "<html>", "NotVault(403)"),
+            (403, r#"{"errors":["permission denied"]}"#, "Denied"),
+            (307, "", "Redirected"),
+            (502, "<html>", "Failing(502)"),
+            (503, r#"{"errors":["Vault is sealed"]}"#, "Sealed"),
+            (503, "", "Failing(503)"),
+            (429, "", "Failing(429)"),
+            (400, r#"{"errors":["x"]}"#, "Bad"),
+            (200, r#"{"data":{"data":{"token":7},"metadata":{"version":1}}}"#, "NotText"),
+            (200, r#"{"data":{"data":{"other":"x"},"metadata":{"version":1}}}"#, "NoField"),
+            (200, r#"{"data":{"data":{"token":"x","origin":"nowhere"},"metadata":{"version":1}}}"#, "BadOrigin"),
+            (200, r#"{"data":{"data":{"token":"x","origin":7},"metadata":{"version":1}}}"#, "BadOrigin"),
+        ] {
+            assert_eq!(said(status, body), expected, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn a_wrapping_token_stands_alone_or_in_the_reply() {
+        let token = |text: &str| wrapping_token(text.as_bytes()).map(|token| token.bytes().to_vec());
+        assert_eq!(token("s.abc").unwrap(), b"s.abc");
+        assert_eq!(token(r#"{"wrap_info":{"token":"s.abc","ttl":60}}"#).unwrap(), b"s.abc");
+        assert!(token(r#"{"auth":{"client_token":"s.abc"}}"#).is_none());
+    }
+}

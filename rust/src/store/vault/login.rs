@@ -73,7 +73,8 @@ pub(super) async fn log_in(api: &Api<'_>, settings: &VaultSettings, entrance: &E
 
 fn needed<'a, T>(value: Option<&'a T>, setting: &str, login: Login) -> Result<&'a T> {
     value.ok_or_else(|| {
-        let message = format!("the setting `{setting}` is missing; the login `{}` to the vault needs it", login.as_str());
+        let message =
+            format!("the setting `{setting}` is missing; the login `{}` to the vault needs it", login.as_str());
         Error::new(Kind::Argument, message)
             .hint("set it in the table `[vault]` of the settings file")
             .field("setting", setting)

@@ -82,12 +82,12 @@ impl Trouble<'_> {
     /// The reply to a look-up.
     pub(super) fn answer(&self, said: Said) -> Result<Answer> {
         match said {
-            Said::Secret { value, request_id, origin } => {
-                Ok(Answer { request_id, origin, ..Answer::hit(value) })
-            }
-            Said::Absent => Ok(Answer::none(self.settings.version.map(|version| {
-                format!("there is no version {version} of {}, or nothing at all", self.at())
-            }))),
+            Said::Secret { value, request_id, origin } => Ok(Answer { request_id, origin, ..Answer::hit(value) }),
+            Said::Absent => Ok(Answer::none(
+                self.settings
+                    .version
+                    .map(|version| format!("there is no version {version} of {}, or nothing at all", self.at())),
+            )),
             said => Err(self.error(said)),
         }
     }
@@ -99,7 +99,9 @@ impl Trouble<'_> {
                 let on = on.map_or_else(String::new, |on| format!(" on {on}"));
                 error("deleted", format!("version {version} of {at} was deleted{on}"))
                     .hint(format!("to have it back: `vault kv undelete -mount={mount} -versions={version} {path}`"))
-                    .hint("or put a new token there; removing all versions (`vault kv metadata delete`) makes it absent")
+                    .hint(
+                        "or put a new token there; removing all versions (`vault kv metadata delete`) makes it absent",
+                    )
                     .field("version", version)
             }
             Said::Destroyed { version } => error("destroyed", format!("version {version} of {at} was destroyed"))
@@ -110,7 +112,8 @@ impl Trouble<'_> {
                 error("field", format!("{at} is there and has no field `{field}`"))
                     .hint("`vault.field` names the field that holds the token, `token` by default")
             }
-            Said::NotText => error("field", format!("what {at} holds as the token is not a text")),
+            Said::NotText => error("field", format!("what {at} holds as the token is not a text"))
+                .hint("`vault.field` names the field that holds the token; the token is a text, in quotes"),
             Said::BadOrigin => error("field", format!("the field `origin` of {at} is not the origin of a server"))
                 .hint("write scheme, host and port only, as `https://redcap.example.org`, or leave the field out"),
             Said::Sealed => error("sealed", format!("{vault} is sealed, so nothing can be read from it"))
@@ -119,12 +122,16 @@ impl Trouble<'_> {
                 .hint("check `vault.address`; those who run it have to set it up first"),
             Said::NoMount => error("mount", format!("{vault} has no secrets engine at `{mount}`"))
                 .hint("check `vault.mount` and `vault.namespace`; `vault secrets list` shows what is mounted where"),
+            Said::NoNamespace => no_namespace(&vault),
             Said::Versioned => error("mount", format!("the secrets engine at `{mount}` in {vault} is of version 2"))
                 .hint("set `vault.kv` to 2, or leave it out"),
             Said::Changed => error("changed", format!("somebody else has changed {at} meanwhile; nothing was written"))
                 .hint("look at what is there now, and try again"),
-            Said::Redirected => error("failed", format!("{vault} sends us to another server, which keycap does not follow"))
-                .hint("it may be a standby: set `vault.address` to the active server, or to the address of them all"),
+            Said::Redirected => {
+                error("failed", format!("{vault} sends us to another server, which keycap does not follow")).hint(
+                    "it may be a standby: set `vault.address` to the active server, or to the address of them all",
+                )
+            }
             Said::Failing(status) => error("failed", format!("{vault} fails with status {status}"))
                 .hint("try again later; if it stays so, tell those who run it")
                 .field("status", status),
@@ -137,7 +144,9 @@ impl Trouble<'_> {
                     .field("status", status)
             }
             Said::Denied => error("denied", format!("{at} may not be read with this login")).hint(self.right()),
-            Said::Secret { .. } | Said::Absent => error("failed", format!("{vault} gave an answer to another question")),
+            Said::Secret { .. } | Said::Absent => {
+                error("failed", format!("{vault} gave an answer to another question")).hint("try again")
+            }
         }
     }
 
@@ -145,6 +154,11 @@ impl Trouble<'_> {
         error("field", format!("{} holds more than a token, so it is not removed", self.at()))
             .hint("remove the field by hand: `vault kv patch` or the vault's own pages")
     }
+}
+
+fn no_namespace(vault: &str) -> Error {
+    error("namespace", format!("{vault} has no namespace of this name"))
+        .hint("check `vault.namespace` and `VAULT_NAMESPACE`")
 }
 
 /// A login that was not taken.
@@ -163,14 +177,17 @@ pub(super) fn login_refused(server: &ServerUrl, login: Login, mount: &str, said:
                     .hint("the token in that file may have expired"),
             }
         }
+        Said::NoNamespace => no_namespace(&vault),
         Said::NoMount | Said::Absent => error("login", format!("{vault} has no login at `auth/{mount}`"))
             .hint("`vault.auth_mount` says where it is mounted, and `vault.namespace` in which namespace"),
         Said::Sealed => error("sealed", format!("{vault} is sealed, so nobody can log in"))
             .hint("it has to be unsealed by those who run it; try again then"),
         Said::Failing(status) => error("failed", format!("{vault} fails with status {status}"))
             .hint("try again later; if it stays so, tell those who run it"),
-        Said::Redirected => error("failed", format!("{vault} sends us to another server, which keycap does not follow"))
-            .hint("it may be a standby: set `vault.address` to the active server, or to the address of them all"),
+        Said::Redirected => {
+            error("failed", format!("{vault} sends us to another server, which keycap does not follow"))
+                .hint("it may be a standby: set `vault.address` to the active server, or to the address of them all")
+        }
         _ => error("not_vault", format!("what answers at `{}` is no vault", server.origin()))
             .hint("check `vault.address`: it names the server itself, as `https://vault.example.org:8200`"),
     }
@@ -179,9 +196,12 @@ pub(super) fn login_refused(server: &ServerUrl, login: Login, mount: &str, said:
 /// A wrapping token that works no more.
 pub(super) fn wrapping_used(server: &ServerUrl, path: &Path) -> Error {
     let (vault, path) = (server.origin(), path.display());
-    error("login", format!("the wrapped secret id in `{path}` was used before or has expired, says the vault at `{vault}`"))
-        .hint("ask those who run the vault for a new one")
-        .hint("if nobody here has used it, somebody else has: tell them that, it is what the wrapping is for")
+    error(
+        "login",
+        format!("the wrapped secret id in `{path}` was used before or has expired, says the vault at `{vault}`"),
+    )
+    .hint("ask those who run the vault for a new one")
+    .hint("if nobody here has used it, somebody else has: tell them that, it is what the wrapping is for")
 }
 
 /// What a look-up makes of a reply of a vault's.

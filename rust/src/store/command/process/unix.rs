@@ -169,8 +169,8 @@ impl Running {
         attributes.set_pgroup(Pid::from_raw(0))?;
         // A new program keeps what is blocked and what is ignored; it is to be ended as usual.
         attributes.set_sigmask(&SigSet::empty())?;
-        let usual = [Signal::SIGPIPE, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGCHLD];
-        attributes.set_sigdefault(&usual.into_iter().collect())?;
+        let usual = Signal::iterator().filter(|signal| !matches!(signal, Signal::SIGKILL | Signal::SIGSTOP));
+        attributes.set_sigdefault(&usual.collect())?;
 
         let program = CString::new(job.program.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)?;
         let arguments = job.arguments.iter().map(|argument| CString::new(argument.as_bytes()));

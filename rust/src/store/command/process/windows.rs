@@ -98,7 +98,11 @@ pub(in crate::store::command) fn run(job: Job, cancelled: &AtomicBool) -> Result
         }
         if let (Ok(Some(status)), Some(_)) = (child.try_wait(), &output) {
             let printed = output.take().unwrap_or_default();
-            return Ok(if printed.len() > most { End::TooMuch } else { End::Exited(status.code().unwrap_or(-1), printed) });
+            return Ok(if printed.len() > most {
+                End::TooMuch
+            } else {
+                End::Exited(status.code().unwrap_or(-1), printed)
+            });
         }
     }
 }
