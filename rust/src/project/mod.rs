@@ -11,6 +11,7 @@ pub use registry::{Kept, Project};
 #[cfg(any(test, fuzzing))]
 pub(crate) use registry::{parse_project_file, parse_registry};
 pub use settings::{
-    AwsSettings, CommandSettings, KvVersion, Login, Preset, Settings, SettingsSource, Stage, Template, VaultSettings,
+    AwsSettings, CommandSettings, KvVersion, Login, Preset, Settings, SettingsSource, Stage, StoreSettings, Template,
+    VaultSettings,
 };
 pub(crate) use setup::{Wish, delete, set_up, unknown};

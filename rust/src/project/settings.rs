@@ -104,18 +104,25 @@ pub struct Settings {
     pub limit_folder: Option<PathBuf>,
     /// How often a read is tried again.
     pub retries: u32,
-    /// Stores that the site forbids: they are never asked.
-    pub forbidden: Vec<String>,
     /// The settings that the site locks.
     pub locked: Vec<String>,
+    /// The settings of single stores.
+    pub stores: Box<StoreSettings>,
+    /// Where each setting was found: name, value, place.
+    pub found: Vec<(String, String, String)>,
+}
+
+/// The settings of single stores.
+#[derive(Clone, Debug, Default)]
+pub struct StoreSettings {
+    /// Stores that the site forbids: they are never asked.
+    pub forbidden: Vec<String>,
     /// The store `vault`.
     pub vault: VaultSettings,
     /// The store `aws`.
     pub aws: AwsSettings,
     /// The store `command`.
     pub command: Option<CommandSettings>,
-    /// Where each setting was found: name, value, place.
-    pub found: Vec<(String, String, String)>,
 }
 
 impl Default for Settings {
@@ -130,11 +137,8 @@ impl Default for Settings {
             limit: 500,
             limit_folder: None,
             retries: 2,
-            forbidden: Vec::new(),
             locked: Vec::new(),
-            vault: VaultSettings::default(),
-            aws: AwsSettings::default(),
-            command: None,
+            stores: Box::default(),
             found: Vec::new(),
         }
     }
@@ -213,7 +217,7 @@ impl Settings {
     /// Takes what the site forbids out of the built-in order; an order that somebody wrote down has to do without.
     fn without_forbidden(&mut self, layers: &Layers) -> Result<()> {
         let place = self.found.iter().find(|(key, ..)| key == "stores").map(|(.., place)| place.clone());
-        let named = self.order.iter().find(|name| self.forbidden.contains(name));
+        let named = self.order.iter().find(|name| self.stores.forbidden.contains(name));
         let site = &layers.site_place;
         if let (Some(place), Some(name)) = (&place, named) {
             let why = format!("it names the store `{name}`, which the site forbids in `{site}`");
@@ -222,7 +226,7 @@ impl Settings {
                 .field("store", name.as_str()));
         }
         let before = self.order.len();
-        self.order.retain(|name| !self.forbidden.contains(name));
+        self.order.retain(|name| !self.stores.forbidden.contains(name));
         if self.order.is_empty() && before > 0 {
             let why = "it forbids every store that is asked by default, and no other is named";
             return Err(unusable("forbidden_stores", site, why)
@@ -256,11 +260,11 @@ impl Settings {
             "limit" => self.limit = whole(value, 1, 600)?,
             "limit_folder" => self.limit_folder = Some(folder(value)?),
             "retries" => self.retries = whole(value, 0, 5)?,
-            "forbidden_stores" => self.forbidden = texts(value)?,
-            "command" => self.command = Some(CommandSettings::read(value)?),
+            "forbidden_stores" => self.stores.forbidden = texts(value)?,
+            "command" => self.stores.command = Some(CommandSettings::read(value)?),
             _ => match key.split_once('.') {
-                Some(("vault", key)) => self.vault.set(key, value)?,
-                Some(("aws", key)) => self.aws.set(key, value)?,
+                Some(("vault", key)) => self.stores.vault.set(key, value)?,
+                Some(("aws", key)) => self.stores.aws.set(key, value)?,
                 _ => {}
             },
         }
@@ -560,10 +564,10 @@ mod tests {
         let load = |options: &[(&str, &str)], environment: &[(&str, &str)]| {
             Settings::load(source(options, environment), &dirs).unwrap()
         };
-        let address = |settings: &Settings| settings.vault.address.as_ref().unwrap().as_str().to_owned();
+        let address = |settings: &Settings| settings.stores.vault.address.as_ref().unwrap().as_str().to_owned();
         let settings = load(&[("vault.namespace", "n")], &[("vault.field", "f")]);
         assert_eq!(address(&settings), "https://site.example:8200/");
-        let VaultSettings { namespace, mount, kv, path, field, auth, role_id, version, .. } = &settings.vault;
+        let VaultSettings { namespace, mount, kv, path, field, auth, role_id, version, .. } = &settings.stores.vault;
         assert_eq!(
             (namespace.as_deref(), mount.as_str(), *kv, path.as_str()),
             (Some("n"), "team/kv", KvVersion::One, "a/{short_name}")
@@ -584,7 +588,7 @@ mod tests {
             std::fs::write(&dirs.site, format!("locked = [\"{locked}\"]\n{site}")).unwrap();
             let settings = load(&[], &both);
             assert_eq!(address(&settings), "https://site.example:8200/");
-            assert_eq!(settings.vault.path.as_str() == "a/{short_name}", locked == "vault.address");
+            assert_eq!(settings.stores.vault.path.as_str() == "a/{short_name}", locked == "vault.address");
         }
     }
 
@@ -594,7 +598,7 @@ mod tests {
         let dirs = dirs(folder.path());
         std::fs::create_dir_all(&dirs.config).unwrap();
         let said = [("command", "id"), ("command.program", "id"), ("command.preset", "pass")];
-        let load = || Settings::load(source(&said, &said), &dirs).unwrap().command;
+        let load = || Settings::load(source(&said, &said), &dirs).unwrap().stores.command;
         assert!(load().is_none());
         std::fs::write(&dirs.site, "[command]\nprogram = \"/site/vend\"\narguments = [\"{token_name}\"]\n").unwrap();
         let site = load().unwrap();
@@ -621,7 +625,7 @@ mod tests {
         ];
         for (preset, more) in all {
             let settings = Settings::of_site(&format!("[command]\npreset = \"{preset}\"\n{more}\n")).unwrap();
-            let command = settings.command.unwrap();
+            let command = settings.stores.command.unwrap();
             assert_eq!(command.preset.map(Preset::as_str), Some(preset));
             assert_eq!(command.program, preset);
             assert!(command.read.iter().any(Template::names_the_token) && !words(&command.read).contains("{item}"));

@@ -5,7 +5,7 @@
 
 mod process;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -58,14 +58,14 @@ impl Drop for Cancel {
 
 impl CommandStore {
     fn new(ctx: &Ctx, limit: Duration) -> Self {
-        let line = ctx.settings.command.clone();
+        let line = ctx.settings.stores.command.clone();
         let surroundings = ctx.env.command.clone().unwrap_or_default();
         let program = line.as_ref().and_then(|line| surroundings.find(&line.program));
         Self { line, surroundings, program, limit }
     }
 
     /// The line and its program, or why there is none here.
-    fn here(&self) -> std::result::Result<(&CommandSettings, &PathBuf), String> {
+    fn here(&self) -> std::result::Result<(&CommandSettings, &Path), String> {
         let Some(line) = &self.line else {
             return Err("no program gives tokens on this machine: the settings have no table `[command]`".to_owned());
         };
@@ -75,11 +75,11 @@ impl CommandStore {
         }
     }
 
-    async fn run(&self, program: &PathBuf, arguments: Vec<String>, input: Option<Zeroizing<Vec<u8>>>) -> Result<End> {
+    async fn run(&self, program: &Path, arguments: Vec<String>, input: Option<Zeroizing<Vec<u8>>>) -> Result<End> {
         let cancelled = Arc::new(AtomicBool::new(false));
         let cancel = Cancel(Arc::clone(&cancelled));
         let job = Job {
-            program: program.clone(),
+            program: program.to_owned(),
             arguments,
             surroundings: self.surroundings.clone(),
             input,

@@ -24,7 +24,7 @@ pub(super) const NAME: &str = "env";
 pub struct Environment {
     variable: Option<Variable>,
     pub(super) bus: SessionBus,
-    pub(super) vault: Option<Entrance>,
+    pub(super) vault: Option<Arc<Entrance>>,
     pub(super) command: Option<Surroundings>,
 }
 
@@ -58,7 +58,7 @@ impl Environment {
         if asked(super::vault::NAME) {
             self.vault = Entrance::take(settings, net);
         }
-        if asked(super::command::NAME) && settings.command.is_some() {
+        if asked(super::command::NAME) && settings.stores.command.is_some() {
             self.command = Some(Surroundings::take());
         }
         self

@@ -176,7 +176,7 @@ fn opened(ctx: &Ctx, wanted: &Wanted) -> Vec<Result<Box<dyn Store>>> {
         return vec![Ok(sandbox::open(ctx))];
     }
     // A slip in what the site forbids would forbid nothing.
-    let slip = ctx.settings.forbidden.iter().find(|name| !names().any(|known| known == *name));
+    let slip = ctx.settings.stores.forbidden.iter().find(|name| !names().any(|known| known == *name));
     if let Some(slip) = slip {
         return vec![Err(unknown_store("forbidden_stores", slip))];
     }

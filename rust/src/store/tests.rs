@@ -190,7 +190,7 @@ fn an_unknown_store_in_the_order_is_an_error_that_lists_the_known_ones() {
 #[test]
 fn a_slip_in_what_the_site_forbids_is_an_error() {
     let mut ctx = ctx();
-    ctx.settings.forbidden = vec!["keyrings".to_owned()];
+    ctx.settings.stores.forbidden = vec!["keyrings".to_owned()];
     let error = block_on(look_up(&ctx, &wanted("REDCapSync_A"))).unwrap_err();
     assert_eq!(error.kind, Kind::Argument);
     assert!(error.message.contains("`forbidden_stores`") && error.message.contains("`keyrings`"), "{}", error.message);

@@ -1,4 +1,4 @@
-//! HashiCorp Vault and OpenBao: the KV secrets engine, in both of its versions.
+//! The Vault of `HashiCorp` and OpenBao: the KV secrets engine, in both of its versions.
 //!
 //! The client is our own ([`crate::net`]): no redirect is followed, certificates are verified, and the bodies of 404s,
 //! which tell a deleted secret from one that never was, are read. The vault's own token is a secret like any other:
@@ -35,39 +35,38 @@ pub(super) const NAME: &str = "vault";
 const NOT_HERE: &str = "no vault on this machine: neither the setting `vault.address` nor `VAULT_ADDR` is set";
 
 /// The way into the vault, as the host's thread prepared it: the client, and what the environment holds.
-#[derive(Clone)]
 pub(super) struct Entrance {
     client: Result<Client>,
     /// `VAULT_TOKEN`, where the login takes it.
-    token: Option<Arc<Raw>>,
+    token: Option<Raw>,
     /// The user's home folder, where `~/.vault-token` is.
     home: Option<PathBuf>,
 }
 
 impl Entrance {
     /// To be called on the host's thread. `None` where no vault is set up.
-    pub(super) fn take(settings: &Settings, net: &Net) -> Option<Self> {
-        settings.vault.address.as_ref()?;
-        let ca_file = settings.vault.ca_file.clone().or_else(|| settings.net.ca_file.clone());
+    pub(super) fn take(settings: &Settings, net: &Net) -> Option<Arc<Self>> {
+        settings.stores.vault.address.as_ref()?;
+        let ca_file = settings.stores.vault.ca_file.clone().or_else(|| settings.net.ca_file.clone());
         let of_vault = NetSettings { ca_file, ..settings.net.clone() };
         // A connection's buffers keep what came over it: here that is a token, so none is kept.
         let client = net.fresh_client(&of_vault);
-        let token = (settings.vault.auth == Login::Token)
+        let token = (settings.stores.vault.auth == Login::Token)
             .then(|| std::env::var_os("VAULT_TOKEN").filter(|token| !token.is_empty()))
             .flatten()
-            .map(|token| Arc::new(Raw::new(token.into_encoded_bytes())));
+            .map(|token| Raw::new(token.into_encoded_bytes()));
         let home = std::env::var_os(if cfg!(windows) { "USERPROFILE" } else { "HOME" });
-        Some(Self { client, token, home: home.filter(|home| !home.is_empty()).map(PathBuf::from) })
+        Some(Arc::new(Self { client, token, home: home.filter(|home| !home.is_empty()).map(PathBuf::from) }))
     }
 }
 
 pub(super) fn open(ctx: &Ctx) -> Box<dyn Store> {
-    Box::new(VaultStore { settings: ctx.settings.vault.clone(), entrance: ctx.env.vault.clone() })
+    Box::new(VaultStore { settings: ctx.settings.stores.vault.clone(), entrance: ctx.env.vault.clone() })
 }
 
 struct VaultStore {
     settings: VaultSettings,
-    entrance: Option<Entrance>,
+    entrance: Option<Arc<Entrance>>,
 }
 
 /// What is being done with the vault, for messages.
@@ -81,11 +80,11 @@ enum Doing {
 impl VaultStore {
     /// The vault's address and the way in; `None` where none is set up.
     fn here(&self) -> Option<(&ServerUrl, &Entrance)> {
-        Some((self.settings.address.as_ref()?, self.entrance.as_ref()?))
+        Some((self.settings.address.as_ref()?, self.entrance.as_deref()?))
     }
 
     fn api<'a>(&'a self, server: &'a ServerUrl, entrance: &'a Entrance) -> Result<Api<'a>> {
-        let client = entrance.client.as_ref().map_err(|error| trouble::no_client(error))?;
+        let client = entrance.client.as_ref().map_err(trouble::no_client)?;
         Ok(Api { client, server, namespace: self.settings.namespace.as_deref() })
     }
 

@@ -43,7 +43,7 @@ pub enum Preset {
 }
 
 /// What a preset stands for.
-struct Line {
+struct Known {
     preset: Preset,
     name: &'static str,
     program: &'static str,
@@ -59,8 +59,8 @@ struct Line {
     remove: Option<&'static [&'static str]>,
 }
 
-const PRESETS: [Line; 7] = [
-    Line {
+const PRESETS: [Known; 7] = [
+    Known {
         preset: Preset::Pass,
         name: "pass",
         program: "pass",
@@ -73,7 +73,7 @@ const PRESETS: [Line; 7] = [
         write: Some(&["insert", "--echo", "--force", "{item}"]),
         remove: Some(&["rm", "--force", "{item}"]),
     },
-    Line {
+    Known {
         preset: Preset::Op,
         name: "op",
         program: "op",
@@ -84,7 +84,7 @@ const PRESETS: [Line; 7] = [
         write: None,
         remove: None,
     },
-    Line {
+    Known {
         preset: Preset::Bw,
         name: "bw",
         program: "bw",
@@ -95,7 +95,7 @@ const PRESETS: [Line; 7] = [
         write: None,
         remove: None,
     },
-    Line {
+    Known {
         preset: Preset::Az,
         name: "az",
         program: "az",
@@ -107,7 +107,7 @@ const PRESETS: [Line; 7] = [
         write: None,
         remove: None,
     },
-    Line {
+    Known {
         preset: Preset::Gcloud,
         name: "gcloud",
         program: "gcloud",
@@ -118,7 +118,7 @@ const PRESETS: [Line; 7] = [
         write: None,
         remove: None,
     },
-    Line {
+    Known {
         preset: Preset::SecretTool,
         name: "secret-tool",
         program: "secret-tool",
@@ -139,7 +139,7 @@ const PRESETS: [Line; 7] = [
         ]),
         remove: Some(&["clear", "service", "REDCapSync", "username", "{item}"]),
     },
-    Line {
+    Known {
         preset: Preset::Aws,
         name: "aws",
         program: "aws",

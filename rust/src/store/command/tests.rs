@@ -97,7 +97,7 @@ fn one_line_is_the_token_and_the_name_is_an_argument_of_its_own() {
     let two = script(&format!("echo {token}; echo url: x"));
     no_trace(&token, &format!("{:?}", fails(&two, "output")));
     let mut first = two;
-    first.settings.command.as_mut().unwrap().first_line = true;
+    first.settings.stores.command.as_mut().unwrap().first_line = true;
     finds(&first, &token);
 }
 

@@ -28,8 +28,11 @@ const STEP: Duration = Duration::from_millis(20);
 /// The environment that a program gets: the user's, read on the host's thread. It may hold secrets (a session of a
 /// password manager), so it wipes itself.
 #[derive(Clone, Default)]
-pub(in crate::store) struct Surroundings {
-    variables: Arc<Vec<Variable>>,
+pub(in crate::store) struct Surroundings(Arc<Parts>);
+
+#[derive(Default)]
+struct Parts {
+    variables: Vec<Variable>,
     path: Vec<PathBuf>,
 }
 
@@ -44,7 +47,7 @@ impl AsRef<CStr> for Variable {
 
 impl fmt::Debug for Surroundings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Surroundings({} variables)", self.variables.len())
+        write!(f, "Surroundings({} variables)", self.0.variables.len())
     }
 }
 
@@ -74,7 +77,7 @@ impl Surroundings {
             line.push(0);
             variables.push(Variable(line));
         }
-        Self { variables: Arc::new(variables), path }
+        Self(Arc::new(Parts { variables, path }))
     }
 
     /// Where a program is: an absolute path, or the first in `PATH`.
@@ -83,7 +86,7 @@ impl Surroundings {
         if program.contains('/') {
             return Some(PathBuf::from(program)).filter(|path| path.is_absolute() && runs(path));
         }
-        self.path.iter().map(|folder| folder.join(program)).find(|path| runs(path))
+        self.0.path.iter().map(|folder| folder.join(program)).find(|path| runs(path))
     }
 }
 
@@ -176,19 +179,18 @@ impl Running {
         let arguments = job.arguments.iter().map(|argument| CString::new(argument.as_bytes()));
         let arguments = arguments.collect::<std::result::Result<Vec<_>, _>>().map_err(|_| Errno::EINVAL)?;
         let line: Vec<&CStr> = std::iter::once(&program).chain(&arguments).map(CString::as_c_str).collect();
-        let pid = posix_spawn(program.as_c_str(), &files, &attributes, &line, job.surroundings.variables.as_slice())?;
+        let pid = posix_spawn(program.as_c_str(), &files, &attributes, &line, job.surroundings.0.variables.as_slice())?;
         Ok(Self { pid, reaped: false, stdin, stdout })
     }
 
     /// How it ended, if it has.
     fn ended(&mut self) -> Result<Option<WaitStatus>> {
         match waitpid(self.pid, Some(WaitPidFlag::WNOHANG)) {
-            Ok(WaitStatus::StillAlive) | Err(Errno::EINTR) => Ok(None),
             Ok(status @ (WaitStatus::Exited(..) | WaitStatus::Signaled(..))) => {
                 self.reaped = true;
                 Ok(Some(status))
             }
-            Ok(_) => Ok(None),
+            Ok(_) | Err(Errno::EINTR) => Ok(None),
             Err(_) => {
                 // Somebody else has taken its end, and with it the status; its number may be another's by now.
                 self.reaped = true;

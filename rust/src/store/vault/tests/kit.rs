@@ -1,5 +1,6 @@
 //! A vault of a test's own, and what a test needs to set it up without the code that is tested.
 
+use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -90,10 +91,10 @@ impl Server {
         let body = body.map(|body| body.to_string()).unwrap_or_default();
         let mut request = format!("{method} /v1/{path} HTTP/1.0\r\nContent-Length: {}\r\n", body.len());
         if !headers.iter().any(|(name, _)| *name == "X-Vault-Token") {
-            request.push_str(&format!("X-Vault-Token: {ROOT}\r\n"));
+            let _ = write!(request, "X-Vault-Token: {ROOT}\r\n");
         }
         for (name, value) in headers {
-            request.push_str(&format!("{name}: {value}\r\n"));
+            let _ = write!(request, "{name}: {value}\r\n");
         }
         stream.write_all(format!("{request}\r\n{body}").as_bytes()).ok()?;
         let mut reply = String::new();
@@ -166,19 +167,19 @@ pub(super) fn store(settings: VaultSettings, token: Option<&str>, home: Option<&
         NetSettings { ca_file: settings.ca_file.clone(), timeout: Duration::from_secs(20), ..NetSettings::default() };
     let entrance = Entrance {
         client: Net::new().fresh_client(&net),
-        token: token.map(|token| Arc::new(Raw::copy_of(token.as_bytes()))),
+        token: token.map(|token| Raw::copy_of(token.as_bytes())),
         home: home.map(Path::to_owned),
     };
-    VaultStore { settings, entrance: Some(entrance) }
+    VaultStore { settings, entrance: Some(Arc::new(entrance)) }
 }
 
 /// What a look-up through the whole room finds.
 pub(super) fn found(store: &VaultStore) -> Result<Option<Found>> {
     let mut ctx = ctx();
     ctx.settings.order = vec!["vault".to_owned()];
-    ctx.settings.vault = store.settings.clone();
+    ctx.settings.stores.vault = store.settings.clone();
     ctx.env = Environment::with(&token_name(NAME_V), b"");
-    ctx.env.vault = store.entrance.clone();
+    ctx.env.vault.clone_from(&store.entrance);
     block_on(look_up(&ctx, &wanted(NAME_V)))
 }
 

@@ -197,13 +197,13 @@ fn without_an_address_there_is_no_vault_and_the_look_up_goes_on() {
 
     // With an address, and with nobody there, it is a failure.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    ctx.settings.vault.address = Some(ServerUrl::parse(&format!("http://127.0.0.1:{port}")).unwrap());
-    ctx.settings.vault.token_file = Some("/dev/null".into());
+    ctx.settings.stores.vault.address = Some(ServerUrl::parse(&format!("http://127.0.0.1:{port}")).unwrap());
+    ctx.settings.stores.vault.token_file = Some("/dev/null".into());
     ctx.env = ctx.env.for_stores(&ctx.settings, &ctx.net);
     let error = block_on(look_up(&ctx, &wanted(NAME_V))).unwrap_err();
     assert_eq!(error.kind, Kind::Store);
     assert!(error.fields.contains(&("store".to_owned(), "vault".into())));
-    let settings = ctx.settings.vault.clone();
+    let settings = ctx.settings.stores.vault.clone();
     let error = fails(&kit_store(settings), "unreachable");
     assert!(error.fields.contains(&("reason".to_owned(), "connection".into())), "{error:?}");
 }
