@@ -370,3 +370,19 @@ fn secret_tool_gives_tokens_and_takes_them() {
     assert!(block_on(opened.remove(&name)).unwrap());
     assert!(found_in(&ctx).unwrap().is_none());
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_look_up_leaves_nothing_of_the_token_in_memory() {
+    use crate::store::testing::{left_by, looked_into};
+    const THIS: &str = "store::command::tests::a_look_up_leaves_nothing_of_the_token_in_memory";
+    if looked_into(|file| found_in(&script(&format!("cat '{file}'"))).unwrap().unwrap()) {
+        return;
+    }
+    let token = random_token();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, format!("{token}\n")).unwrap();
+    assert_eq!(left_by(THIS, file.to_str().unwrap(), false, &token), 0);
+    assert!(left_by(THIS, file.to_str().unwrap(), true, &token) > 0, "what is there is not seen");
+}

@@ -339,7 +339,8 @@ fn unescaped(raw: &RawValue) -> Option<Zeroizing<Vec<u8>>> {
     // Never longer than it is written.
     let mut out = room(text.len());
     let mut rest = text;
-    while let Some(at) = memchr::memchr(b'\\', rest) {
+    // Byte by byte: a search by vectors lays 32 bytes at a time, which is a token, on the stack.
+    while let Some(at) = rest.iter().position(|byte| *byte == b'\\') {
         out.extend_from_slice(&rest[..at]);
         let (escape, behind) = (*rest.get(at + 1)?, &rest[at + 2..]);
         rest = behind;

@@ -241,3 +241,33 @@ fn what_is_no_vault_is_not_taken_for_one_and_no_redirect_is_followed() {
         Box::leak(format!("HTTP/1.1 200 OK\r\nContent-Length: 70000\r\n\r\n{}", "x".repeat(70_000)).into_boxed_str());
     fails(&says(long), "output");
 }
+
+/// Our own buffers wipe themselves. What is left is in those that the network's layers have freed: here nobody wipes
+/// them, in the package the allocator does.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_look_up_leaves_nothing_of_the_token_in_memory_but_in_the_networks_buffers() {
+    use crate::store::testing::{left_by, looked_into};
+    const THIS: &str =
+        "store::vault::tests::reading::a_look_up_leaves_nothing_of_the_token_in_memory_but_in_the_networks_buffers";
+    let looked = looked_into(|place| {
+        let (address, file) = place.split_once(' ').unwrap();
+        let address = ServerUrl::parse(address).ok();
+        let settings = VaultSettings { address, token_file: Some(file.into()), ..VaultSettings::default() };
+        let store = store(settings, None, None);
+        let found = found(&store).unwrap().unwrap();
+        (store, found)
+    });
+    if looked {
+        return;
+    }
+    let server = Server::start();
+    let token = token();
+    server.holds(&token);
+    let place = format!("http://127.0.0.1:{} {}", server.port, server.file("own", ROOT).display());
+    // The parts of one copy that was read, and of one that was moved while more was read.
+    let copies = |secret: &str| 2 * (secret.len() - 11);
+    assert!(left_by(THIS, &place, false, &token) <= copies(&token));
+    assert!(left_by(THIS, &place, false, ROOT) <= copies(ROOT));
+    assert!(left_by(THIS, &place, true, &token) > 0, "what is there is not seen");
+}
