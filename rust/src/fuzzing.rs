@@ -16,7 +16,7 @@ use crate::numbers::Numbers;
 use crate::project::{Project, Settings, parse_project_file, parse_registry};
 use crate::records::{Choices, Export, Fuzzed};
 use crate::redcap::{Expect, HEAD, Head, MOST_TEXT, classify, information, is_data};
-use crate::store::{Found, given};
+use crate::store::{Found, given, given_by_vault};
 use crate::token::{Form, FormRule, ShortName, TokenName, looks_like_token};
 use crate::value::{Column, Table};
 
@@ -258,8 +258,9 @@ pub fn settings(input: &[u8]) {
     }
 }
 
-/// What a store gives: the bytes under a name, and the labels of its items.
+/// What a store gives: the bytes under a name, the labels of its items, and the replies of a vault.
 pub fn store(input: &[u8]) {
+    vault(input);
     let ([rule], rest) = split(input);
     let rule = match rule % 3 {
         0 => FormRule::Redcap,
@@ -352,6 +353,38 @@ fn rendered(export: &Export) -> Vec<String> {
     all.extend(export.table.iter().flat_map(|records| table(records, export.rows as usize)));
     all.extend(table(&export.problems, problems));
     all
+}
+
+/// A vault's reply: status and version of the engine (the first byte), and a body that is JSON or not.
+fn vault(input: &[u8]) {
+    const STATUS: [u16; 10] = [200, 404, 400, 403, 503, 307, 429, 500, 204, 999];
+    let ([first], rest) = split(input);
+    let status = STATUS[usize::from(first >> 1) % STATUS.len()];
+    let body = filled(rest);
+    match given_by_vault(status, &body, first & 1 == 1, &FormRule::Redcap) {
+        Ok(Some(found)) => {
+            assert_eq!((status, found.source), (200, "vault"));
+            // What is beside the token is the vault's own word; no part of the token that it gave is in the id.
+            let id = found.request_id.as_deref().unwrap_or_default();
+            assert!(id.is_empty() || id.len() == 36);
+            assert!(found.secret.scrubber().scrub(id) == id);
+            assert!(found.origin.as_ref().is_none_or(|origin| origin.is_https() || origin.is_loopback()));
+            assert_sealed(&format!("{:?}", found.secret));
+            // A text of JSON becomes what serde_json makes of it.
+            let json: Result<serde_json::Value, _> = serde_json::from_slice(&body);
+            let data =
+                json.ok().map(|json| if first & 1 == 1 { json["data"]["data"].clone() } else { json["data"].clone() });
+            let text = data.as_ref().and_then(|data| data["token"].as_str()).unwrap_or_default();
+            let same = given(text.as_bytes(), &FormRule::Redcap);
+            assert!(same.is_some_and(|same| same.secret.fingerprint() == found.secret.fingerprint()));
+        }
+        Ok(None) => assert!(matches!(status, 200 | 404)),
+        Err(error) => {
+            assert_eq!(error.kind, Kind::Store);
+            assert_sealed(&format!("{error:?}"));
+            assert_clear(&error);
+        }
+    }
 }
 
 #[cfg(test)]

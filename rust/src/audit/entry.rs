@@ -27,6 +27,9 @@ pub struct Intent {
     pub token_name: String,
     /// The store that the token came from.
     pub source: String,
+    /// What that store calls the request that gave the token, where it says so: its audit log has the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_request_id: Option<String>,
     /// The token's fingerprint.
     pub fingerprint: String,
 }

@@ -199,6 +199,7 @@ mod tests {
             origin: "https://redcap.example.org".into(),
             token_name: "REDCapSync_TEST".into(),
             source: "keyring".into(),
+            source_request_id: None,
             fingerprint: "kc1:0011223344556677".into(),
         };
         let first = line(&Body::Intent(&intent), &mut place);

@@ -98,6 +98,8 @@ fn shared() -> Shared {
 fn ctx(session: &Session, env: Environment) -> Result<Ctx> {
     let dirs = session.dirs.clone();
     let settings = Settings::load(session.settings_source(), &dirs)?;
+    let net = net();
+    let env = env.for_stores(&settings, &net);
     Ok(Ctx {
         clock: Arc::new(SystemClock::new()),
         random: Arc::new(SystemRandom),
@@ -105,7 +107,7 @@ fn ctx(session: &Session, env: Environment) -> Result<Ctx> {
         settings,
         env,
         log: Events::none(),
-        net: net(),
+        net,
         shared: shared(),
     })
 }

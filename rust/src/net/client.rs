@@ -10,8 +10,10 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
-use reqwest::header::{CONTENT_DISPOSITION, CONTENT_TYPE, DATE, HeaderName, HeaderValue, LOCATION};
+use reqwest::Method;
+use reqwest::header::{CONTENT_DISPOSITION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use tokio::time::{Instant, timeout_at};
+use url::Url;
 use zeroize::Zeroizing;
 
 use super::fault::{Fault, Place, Stage};
@@ -190,33 +192,51 @@ impl Client {
         content_type: &str,
         body: WipedBody,
     ) -> std::result::Result<Answer, Fault> {
+        let content_type = HeaderValue::from_str(content_type)
+            .map_err(|_| Error::new(Kind::Internal, "the content type of the request is not usable"))
+            .map_err(|error| Fault { error, sent: false })?;
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, content_type)]);
+        self.send(url, Outbound { method: Method::POST, url: url.url().clone(), headers, body: Some(body) }).await
+    }
+
+    /// Sends one request to an address of a server's and waits for the head of its answer, as [`Client::post`] does.
+    ///
+    /// # Errors
+    /// A [`Fault`] that says whether the request may have reached the server.
+    pub(crate) async fn send(&self, server: &ServerUrl, request: Outbound) -> std::result::Result<Answer, Fault> {
         let unsent = |error| Fault { error, sent: false };
         let parts = self.parts().map_err(unsent)?;
         // A time-out beyond what the clock can hold is none that anybody lives to see.
         let deadline = Instant::now().checked_add(parts.timeout).unwrap_or_else(|| Instant::now() + NEVER);
-        if url.origin().is_https() {
+        let Outbound { method, url, headers, body } = request;
+        if server.origin().is_https() {
             parts.tls.usable.clone().map_err(unsent)?;
         }
-        let content_type = HeaderValue::from_str(content_type)
-            .map_err(|_| unsent(Error::new(Kind::Internal, "the content type of the request is not usable")))?;
         let mut place = Place {
-            server: url.origin().authority(),
+            server: server.origin().authority(),
             proxy: None,
             connect_timeout: parts.connect_timeout,
             timeout: parts.timeout,
         };
-        match parts.route.way(url.url()) {
+        match parts.route.way(&url) {
             Way::Direct => {}
             Way::Proxy(proxy) => place.proxy = Some(proxy),
             Way::Unusable => return Err(place.unusable_proxy()),
         }
-        let sent = Arc::new(AtomicBool::new(false));
-        let body = Outgoing { body: Some(Bytes::from_owner(body)), sent: Arc::clone(&sent) };
+        // Without a body nothing tells when the head goes out: it may have, as soon as there is a connection.
+        let bodiless = body.is_none();
+        let sent = Arc::new(AtomicBool::new(bodiless));
         let http = parts.http.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let request = http.post(url.url().clone()).header(CONTENT_TYPE, content_type).body(reqwest::Body::wrap(body));
+        let mut request = http.request(method, url).headers(headers);
+        if let Some(body) = body {
+            let body = Outgoing { body: Some(Bytes::from_owner(body)), sent: Arc::clone(&sent) };
+            request = request.body(reqwest::Body::wrap(body));
+        }
         let response = timeout_at(deadline, request.send()).await;
-        let stage = if sent.load(Ordering::SeqCst) { Stage::Waiting } else { Stage::Connecting };
-        let next = place.proxy.as_deref().map_or_else(|| url.origin().host(), host_of);
+        let unconnected = bodiless && matches!(&response, Ok(Err(error)) if error.is_connect());
+        let sent = sent.load(Ordering::SeqCst) && !unconnected;
+        let stage = if sent { Stage::Waiting } else { Stage::Connecting };
+        let next = place.proxy.as_deref().map_or_else(|| server.origin().host(), host_of);
         let looking_up = || parts.resolver.is_pending(next);
         match response {
             Ok(Ok(response)) => Ok(Answer::new(response, place, deadline)),
@@ -227,6 +247,16 @@ impl Client {
             Err(_) => Err(place.too_late(stage, looking_up())),
         }
     }
+}
+
+/// A request to a server.
+pub(crate) struct Outbound {
+    pub(crate) method: Method,
+    /// Where to: an address on the server.
+    pub(crate) url: Url,
+    /// A value that is secret is marked as sensitive and wipes itself ([`WipedBody::header`]).
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Option<WipedBody>,
 }
 
 /// reqwest's client, as everything here needs it.
@@ -268,6 +298,14 @@ impl WipedBody {
     /// Takes over a buffer. It was sized exactly before it was filled: one that grew has left copies behind.
     pub(crate) fn new(buffer: Zeroizing<Vec<u8>>) -> Self {
         Self(buffer)
+    }
+
+    /// The buffer as the value of a header: marked as sensitive, and not copied before it is written to the wire.
+    /// `None` where a header cannot carry it.
+    pub(crate) fn header(self) -> Option<HeaderValue> {
+        let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(self)).ok()?;
+        value.set_sensitive(true);
+        Some(value)
     }
 }
 

@@ -17,7 +17,7 @@ pub(crate) mod tests;
 mod tls;
 
 pub use client::Net;
-pub(crate) use client::{Answer, Client, WipedBody};
+pub(crate) use client::{Answer, Client, Outbound, WipedBody};
 pub(crate) use fault::Fault;
 pub use origin::{Origin, ServerUrl};
 pub(crate) use process::Own;

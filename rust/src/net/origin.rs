@@ -130,15 +130,20 @@ impl ServerUrl {
     /// `argument` with what to do instead; `token_in_argument` if a token stands anywhere in it. What was given is
     /// not repeated but for its host.
     pub fn parse(text: &str) -> Result<Self> {
-        let (mut url, origin) = read(text, "redcap_uri")?;
+        Self::named(text, "redcap_uri")
+    }
+
+    /// Reads the address of another server by the same rules; `argument` is what errors call it.
+    pub(crate) fn named(text: &str, argument: &str) -> Result<Self> {
+        let (mut url, origin) = read(text, argument)?;
         if !url.path().ends_with('/') {
             let path = format!("{}/", url.path());
             url.set_path(&path);
         }
         // It is stored as text: what would not be read again as the same address is refused now, not later.
-        let (again, _) = read(url.as_str(), "redcap_uri")?;
+        let (again, _) = read(url.as_str(), argument)?;
         if again != url {
-            return Err(refusal("redcap_uri", "is not a usable web address"));
+            return Err(refusal(argument, "is not a usable web address"));
         }
         Ok(Self { url, origin })
     }

@@ -11,7 +11,10 @@ pub(crate) use registry::{Bound, Registries};
 pub use registry::{Kept, Project};
 #[cfg(any(test, fuzzing))]
 pub(crate) use registry::{parse_project_file, parse_registry};
-pub use settings::{Settings, SettingsSource};
+pub use settings::{
+    AwsSettings, CommandSettings, KvVersion, Login, Preset, Settings, SettingsSource, Stage, StoreSettings, Template,
+    VaultSettings,
+};
 #[cfg(test)]
 pub(crate) use setup::set_up;
 pub(crate) use setup::{Wish, delete, set_up_unless, unknown};

@@ -3,10 +3,24 @@
 //! Each setting is found at the first of: option of the session (`options(keycap.timeout = 30)`), environment
 //! (`KEYCAP_TIMEOUT`), the user's file (`config.toml` in the settings folder), the site's file
 //! (`/etc/keycap/config.toml` or the platform's place), built-in value. What the site's file names in `locked`
-//! nobody outranks. `servers` is read from the site's file alone: a user binds a server by setting a project up.
+//! nobody outranks. `servers`, `forbidden_stores` and `locked` are read from the site's file alone: a user binds a
+//! server by setting a project up. `command`, which names a program to run, comes from the two files alone.
+//!
+//! Settings of one store stand in a table of the file (`[vault]`), and their names have a dot: `vault.address` is
+//! the option `keycap.vault.address` and the variable `KEYCAP_VAULT_ADDRESS`.
+
+mod aws;
+mod command;
+mod template;
+mod vault;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+pub use aws::{AwsSettings, Stage};
+pub use command::{CommandSettings, Preset};
+pub use template::Template;
+pub use vault::{KvVersion, Login, VaultSettings};
 
 use toml::{Table, Value as Toml};
 
@@ -19,9 +33,10 @@ use crate::value::Value;
 
 /// Every setting, with what it means. A name that is not in this list is an error, so that a slip in a
 /// settings file cannot pass unseen.
-const KEYS: [(&str, &str); 11] = [
+const KEYS: [(&str, &str); 35] = [
     ("token_form", "the form of a token: `redcap`, or a length such as `40:+/=`"),
     ("stores", "the stores in the order of look-up"),
+    ("forbidden_stores", "stores that are never asked on this machine (site file only)"),
     ("ca_file", "a PEM file with the institution's certificate authorities"),
     ("connect_timeout", "seconds to wait for a connection"),
     ("timeout", "seconds to wait for a whole answer"),
@@ -30,8 +45,40 @@ const KEYS: [(&str, &str); 11] = [
     ("limit", "requests to one server in any 60 seconds"),
     ("limit_folder", "a folder through which users of this machine share the limit"),
     ("retries", "how often a read is tried again"),
-    ("locked", "settings that nobody outranks (site file only)"),
+    ("locked", "settings that nobody outranks, or `vault`, `aws` for all of a store's (site file only)"),
+    ("vault.address", "the address of the vault, as `https://vault.example.org:8200`"),
+    ("vault.namespace", "the namespace in the vault"),
+    ("vault.mount", "where the KV secrets engine is mounted, `secret` by default"),
+    ("vault.kv", "the version of the KV secrets engine, 2 (by default) or 1"),
+    ("vault.path", "the path of a token below the mount, `redcap/{token_name}` by default"),
+    ("vault.field", "the field that holds the token, `token` by default"),
+    ("vault.version", "the version of the secret that is read, the newest by default"),
+    ("vault.auth", "how keycap logs in to the vault: `token` (by default), `approle`, `kubernetes` or `jwt`"),
+    ("vault.auth_mount", "where the login is mounted, under its own name by default"),
+    ("vault.role", "the role for the logins `kubernetes` and `jwt`"),
+    ("vault.role_id", "the role id for the login `approle`"),
+    ("vault.secret_id_file", "the file with the secret id for the login `approle`"),
+    ("vault.wrapped_secret_id_file", "a file with a wrapped secret id, which is unwrapped into `vault.secret_id_file`"),
+    ("vault.jwt_file", "the file with the token of the login `kubernetes` or `jwt`"),
+    ("vault.token_file", "the file with the vault's own token, `~/.vault-token` by default"),
+    ("vault.ca_file", "a PEM file with the certificate authorities of the vault, `ca_file` by default"),
+    ("aws.region", "the region of AWS Secrets Manager"),
+    ("aws.profile", "the profile in the AWS configuration files"),
+    ("aws.endpoint", "the address of AWS Secrets Manager, where it is not the region's own"),
+    ("aws.name", "the name of a token in AWS Secrets Manager, `redcap/{token_name}` by default"),
+    ("aws.field", "the field of a JSON secret that holds the token; without it the whole secret is the token"),
+    ("aws.stage", "which version is read, `AWSCURRENT` (by default) or `AWSPREVIOUS`"),
+    ("command", "a table: a program and its arguments, or a preset (settings files only)"),
 ];
+
+/// What only the site's file says.
+const SITE_ONLY: [&str; 3] = ["servers", "forbidden_stores", "locked"];
+
+/// What only the two files say: no option and no environment variable names a program to run.
+const FILES_ONLY: [&str; 1] = ["command"];
+
+/// Variables of other programs that count as a setting's, behind its own.
+const ALSO: [(&str, &str); 2] = [("vault.address", "VAULT_ADDR"), ("vault.namespace", "VAULT_NAMESPACE")];
 
 /// A settings file is no larger.
 const CAP: u64 = 64 << 10;
@@ -57,8 +104,25 @@ pub struct Settings {
     pub limit_folder: Option<PathBuf>,
     /// How often a read is tried again.
     pub retries: u32,
+    /// The settings that the site locks.
+    pub locked: Vec<String>,
+    /// The settings of single stores.
+    pub stores: Box<StoreSettings>,
     /// Where each setting was found: name, value, place.
     pub found: Vec<(String, String, String)>,
+}
+
+/// The settings of single stores.
+#[derive(Clone, Debug, Default)]
+pub struct StoreSettings {
+    /// Stores that the site forbids: they are never asked.
+    pub forbidden: Vec<String>,
+    /// The store `vault`.
+    pub vault: VaultSettings,
+    /// The store `aws`.
+    pub aws: AwsSettings,
+    /// The store `command`.
+    pub command: Option<CommandSettings>,
 }
 
 impl Default for Settings {
@@ -73,6 +137,8 @@ impl Default for Settings {
             limit: 500,
             limit_folder: None,
             retries: 2,
+            locked: Vec::new(),
+            stores: Box::default(),
             found: Vec::new(),
         }
     }
@@ -84,7 +150,7 @@ pub struct SettingsSource {
     pub interactive: bool,
     /// The session's options, without the prefix `keycap.`; texts.
     pub options: Vec<(String, String)>,
-    /// `KEYCAP_…` variables, as setting names.
+    /// `KEYCAP_…` variables, as setting names, and those of other programs ([`ALSO`]) by their own.
     pub environment: Vec<(String, String)>,
     /// The proxy variables.
     pub proxy: ProxyEnv,
@@ -95,11 +161,13 @@ pub struct SettingsSource {
 impl SettingsSource {
     /// Takes the environment's part, on the host's thread.
     pub fn take(interactive: bool, options: Vec<(String, String)>) -> Self {
-        let environment = KEYS
-            .iter()
-            .filter_map(|(key, _)| {
-                let text = std::env::var(format!("KEYCAP_{}", key.to_uppercase())).ok()?;
-                (!text.is_empty()).then(|| ((*key).to_owned(), text))
+        let own = KEYS.iter().map(|(key, _)| ((*key).to_owned(), variable(key)));
+        let also = ALSO.iter().map(|(_, name)| ((*name).to_owned(), (*name).to_owned()));
+        let environment = own
+            .chain(also)
+            .filter_map(|(key, name)| {
+                let text = std::env::var(name).ok()?;
+                (!text.is_empty()).then_some((key, text))
             })
             .collect();
         Self { interactive, options, environment, proxy: ProxyEnv::take(), trust: TrustEnv::take() }
@@ -144,11 +212,34 @@ impl Settings {
             settings.set(key, &value).map_err(|fault| unusable(key, &place, fault))?;
             settings.found.push((key.to_owned(), plain(&value), place));
         }
+        settings.locked = locked;
+        settings.without_forbidden(layers)?;
         Ok(settings)
     }
 
+    /// Takes what the site forbids out of the built-in order; an order that somebody wrote down has to do without.
+    fn without_forbidden(&mut self, layers: &Layers) -> Result<()> {
+        let place = self.found.iter().find(|(key, ..)| key == "stores").map(|(.., place)| place.clone());
+        let named = self.order.iter().find(|name| self.stores.forbidden.contains(name));
+        let site = &layers.site_place;
+        if let (Some(place), Some(name)) = (&place, named) {
+            let why = format!("it names the store `{name}`, which the site forbids in `{site}`");
+            return Err(unusable("stores", place, why)
+                .hint(format!("take `{name}` out of the list, or ask whoever looks after this machine"))
+                .field("store", name.as_str()));
+        }
+        let before = self.order.len();
+        self.order.retain(|name| !self.stores.forbidden.contains(name));
+        if self.order.is_empty() && before > 0 {
+            let why = "it forbids every store that is asked by default, and no other is named";
+            return Err(unusable("forbidden_stores", site, why)
+                .hint("name the stores to ask by the setting `stores`, as `stores = [\"vault\"]`"));
+        }
+        Ok(())
+    }
+
     fn set(&mut self, key: &str, value: &Toml) -> std::result::Result<(), String> {
-        if value.as_str().is_some_and(looks_like_token) {
+        if holds_token(value) {
             return Err("it looks like a token; no setting holds one, and the token should be regenerated".to_owned());
         }
         match key {
@@ -172,7 +263,13 @@ impl Settings {
             "limit" => self.limit = whole(value, 1, 600)?,
             "limit_folder" => self.limit_folder = Some(folder(value)?),
             "retries" => self.retries = whole(value, 0, 5)?,
-            _ => {}
+            "forbidden_stores" => self.stores.forbidden = texts(value)?,
+            "command" => self.stores.command = Some(CommandSettings::read(value)?),
+            _ => match key.split_once('.') {
+                Some(("vault", key)) => self.stores.vault.set(key, value)?,
+                Some(("aws", key)) => self.stores.aws.set(key, value)?,
+                _ => {}
+            },
         }
         Ok(())
     }
@@ -200,25 +297,69 @@ struct Layers {
 
 impl Layers {
     fn locked(&self) -> Result<Vec<String>> {
-        self.site.get("locked").map_or_else(
-            || Ok(Vec::new()),
-            |value| texts(value).map_err(|why| unusable("locked", &self.site_place, why)),
-        )
+        let Some(value) = self.site.get("locked") else { return Ok(Vec::new()) };
+        let locked = texts(value).map_err(|why| unusable("locked", &self.site_place, why))?;
+        // A slip here would lock nothing, and nobody would see it.
+        match locked.iter().find(|name| !KEYS.iter().any(|(key, _)| covers(name, key))) {
+            None => Ok(locked),
+            Some(stranger) => {
+                let stranger = crate::token::as_name(stranger);
+                Err(unusable("locked", &self.site_place, format!("`{stranger}` is not a setting")))
+            }
+        }
     }
 
     fn find(&self, key: &str, locked: &[String]) -> Option<(Toml, String)> {
-        let site = || self.site.get(key).map(|value| (value.clone(), self.site_place.clone()));
-        if key == "servers" || key == "locked" || locked.iter().any(|name| name == key) {
+        let site = || in_file(&self.site, key).map(|value| (value.clone(), self.site_place.clone()));
+        if SITE_ONLY.contains(&key) || locked.iter().any(|name| covers(name, key)) {
             return site();
         }
-        let said = |list: &[(String, String)], place: String| {
-            let text = list.iter().find(|(name, _)| name == key).map(|(_, text)| text.clone())?;
+        let said = |list: &[(String, String)], name: &str, place: String| {
+            let text = list.iter().find(|(other, _)| other == name).map(|(_, text)| text.clone())?;
             Some((Toml::String(text), place))
         };
-        said(&self.options, format!("option `keycap.{key}`"))
-            .or_else(|| said(&self.environment, format!("environment variable `KEYCAP_{}`", key.to_uppercase())))
-            .or_else(|| self.user.get(key).map(|value| (value.clone(), self.user_place.clone())))
+        let from_session = || {
+            if FILES_ONLY.contains(&key) {
+                return None;
+            }
+            said(&self.options, key, format!("option `keycap.{key}`"))
+                .or_else(|| said(&self.environment, key, format!("environment variable `{}`", variable(key))))
+                .or_else(|| {
+                    let (_, name) = ALSO.iter().find(|(setting, _)| *setting == key)?;
+                    said(&self.environment, name, format!("environment variable `{name}`"))
+                })
+        };
+        from_session()
+            .or_else(|| in_file(&self.user, key).map(|value| (value.clone(), self.user_place.clone())))
             .or_else(site)
+    }
+}
+
+/// The environment variable of a setting.
+fn variable(key: &str) -> String {
+    format!("KEYCAP_{}", key.replace('.', "_").to_uppercase())
+}
+
+/// Whether a name in `locked` means a setting: itself, or the table that it stands in.
+fn covers(name: &str, key: &str) -> bool {
+    name == key || key.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// A setting in a file: `vault.address` is `address` in the table `[vault]`.
+fn in_file<'a>(file: &'a Table, key: &str) -> Option<&'a Toml> {
+    match key.split_once('.') {
+        Some((table, key)) => file.get(table)?.as_table()?.get(key),
+        None => file.get(key),
+    }
+}
+
+/// Whether a token stands in a value or in a part of it.
+fn holds_token(value: &Toml) -> bool {
+    match value {
+        Toml::String(text) => looks_like_token(text),
+        Toml::Array(items) => items.iter().any(holds_token),
+        Toml::Table(table) => table.values().any(holds_token),
+        _ => false,
     }
 }
 
@@ -242,10 +383,24 @@ fn parse(text: &str, path: &Path) -> Result<Table> {
         let line = e.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
         damaged(&format!("it is not TOML, near line {line}"))
     })?;
-    if let Some(stranger) = table.keys().find(|key| !KEYS.iter().any(|(known, _)| known == key)) {
+    let not_a_setting = |stranger: &str| {
         let known = KEYS.map(|(key, _)| key).join(", ");
-        let stranger = crate::token::as_name(stranger);
-        return Err(damaged(&format!("`{stranger}` is not a setting")).hint(format!("the settings are {known}")));
+        let stranger = stranger.split('.').map(crate::token::as_name).collect::<Vec<_>>().join(".");
+        damaged(&format!("`{stranger}` is not a setting")).hint(format!("the settings are {known}"))
+    };
+    for (name, value) in &table {
+        let within = KEYS.iter().any(|(key, _)| *key != name && covers(name, key));
+        match value.as_table() {
+            Some(members) if within => {
+                let whole = members.keys().map(|member| format!("{name}.{member}"));
+                if let Some(stranger) = whole.into_iter().find(|whole| !KEYS.iter().any(|(key, _)| key == whole)) {
+                    return Err(not_a_setting(&stranger));
+                }
+            }
+            None if within => return Err(damaged(&format!("`{name}` is a table: begin it with `[{name}]`"))),
+            _ if name.contains('.') || !KEYS.iter().any(|(key, _)| key == name) => return Err(not_a_setting(name)),
+            _ => {}
+        }
     }
     Ok(table)
 }
@@ -263,6 +418,10 @@ fn plain(value: &Toml) -> String {
         Toml::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
         Toml::Integer(number) => number.to_string(),
         Toml::Float(number) => number.to_string(),
+        Toml::Table(table) => {
+            let members = table.iter().map(|(name, value)| format!("{name} = {}", plain(value)));
+            members.collect::<Vec<_>>().join("; ")
+        }
         other => other.type_str().to_owned(),
     }
 }
@@ -396,6 +555,148 @@ mod tests {
             assert!(error.message.contains(part), "{}", error.message);
             assert!(error.message.contains("site.toml"), "{}", error.message);
         }
+    }
+
+    #[test]
+    fn a_stores_settings_stand_in_a_table_and_come_from_all_four_places_one_by_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let dirs = dirs(folder.path());
+        std::fs::create_dir_all(&dirs.config).unwrap();
+        let site = "[vault]\naddress = \"https://site.example:8200\"\nmount = \"/team/kv/\"\nkv = 1\n";
+        std::fs::write(&dirs.site, site).unwrap();
+        write_user_file(&dirs, "[vault]\npath = \"a/{short_name}\"\nauth = \"approle\"\nrole_id = \"r\"\n");
+        let load = |options: &[(&str, &str)], environment: &[(&str, &str)]| {
+            Settings::load(source(options, environment), &dirs).unwrap()
+        };
+        let address = |settings: &Settings| settings.stores.vault.address.as_ref().unwrap().as_str().to_owned();
+        let settings = load(&[("vault.namespace", "n")], &[("vault.field", "f")]);
+        assert_eq!(address(&settings), "https://site.example:8200/");
+        let VaultSettings { namespace, mount, kv, path, field, auth, role_id, version, .. } = &settings.stores.vault;
+        assert_eq!(
+            (namespace.as_deref(), mount.as_str(), *kv, path.as_str()),
+            (Some("n"), "team/kv", KvVersion::One, "a/{short_name}")
+        );
+        assert_eq!((field.as_str(), *auth, role_id.as_deref(), *version), ("f", Login::AppRole, Some("r"), None));
+        let place = |key: &str| settings.found.iter().find(|(found, ..)| found == key).unwrap().2.clone();
+        assert!(place("vault.mount").ends_with("site.toml") && place("vault.path").ends_with("config.toml"));
+        assert_eq!(place("vault.namespace"), "option `keycap.vault.namespace`");
+        assert_eq!(place("vault.field"), "environment variable `KEYCAP_VAULT_FIELD`");
+
+        // The variables of the vault's own program stand behind ours, before the files.
+        let both = [("VAULT_ADDR", "https://a.example"), ("vault.address", "https://b.example")];
+        assert_eq!(address(&load(&[], &both[..1])), "https://a.example/");
+        assert_eq!(address(&load(&[], &both)), "https://b.example/");
+
+        // One setting is locked, or all of a store's.
+        for locked in ["vault", "vault.address"] {
+            std::fs::write(&dirs.site, format!("locked = [\"{locked}\"]\n{site}")).unwrap();
+            let settings = load(&[], &both);
+            assert_eq!(address(&settings), "https://site.example:8200/");
+            assert_eq!(settings.stores.vault.path.as_str() == "a/{short_name}", locked == "vault.address");
+        }
+    }
+
+    #[test]
+    fn a_program_to_run_comes_from_the_two_files_alone_and_from_one_of_them_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let dirs = dirs(folder.path());
+        std::fs::create_dir_all(&dirs.config).unwrap();
+        let said = [("command", "id"), ("command.program", "id"), ("command.preset", "pass")];
+        let load = || Settings::load(source(&said, &said), &dirs).unwrap().stores.command;
+        assert!(load().is_none());
+        std::fs::write(&dirs.site, "[command]\nprogram = \"/site/vend\"\narguments = [\"{token_name}\"]\n").unwrap();
+        let site = load().unwrap();
+        assert_eq!(
+            (site.program.as_str(), site.read[0].as_str(), site.write.is_none()),
+            ("/site/vend", "{token_name}", true)
+        );
+        write_user_file(&dirs, "[command]\npreset = \"pass\"\n");
+        let pass = load().unwrap();
+        let words = |list: &[Template]| list.iter().map(Template::as_str).collect::<Vec<_>>().join(" ");
+        assert_eq!((pass.program.as_str(), words(&pass.read)), ("pass", "show redcap/{token_name}".to_owned()));
+        assert_eq!((pass.absent_status, pass.first_line), (vec![1], true));
+        std::fs::write(&dirs.site, "locked = [\"command\"]\n[command]\npreset = \"bw\"\n").unwrap();
+        assert_eq!(load().unwrap().preset, Some(Preset::Bw));
+
+        let all = [
+            ("pass", ""),
+            ("op", "item = \"op://R/{token_name}/c\""),
+            ("bw", ""),
+            ("az", "item = \"https://v.vault.azure.net/secrets/{token-name}\""),
+            ("gcloud", ""),
+            ("secret-tool", ""),
+            ("aws", ""),
+        ];
+        for (preset, more) in all {
+            let settings = Settings::of_site(&format!("[command]\npreset = \"{preset}\"\n{more}\n")).unwrap();
+            let command = settings.stores.command.unwrap();
+            assert_eq!(command.preset.map(Preset::as_str), Some(preset));
+            assert_eq!(command.program, preset);
+            assert!(command.read.iter().any(Template::names_the_token) && !words(&command.read).contains("{item}"));
+        }
+    }
+
+    #[test]
+    fn a_slip_in_a_stores_settings_is_named() {
+        for (text, kind, part) in [
+            ("[vault]\nadress = \"x\"\n", Kind::Damaged, "`vault.adress` is not a setting"),
+            ("[vault]\nREDCapSync_A9A3F0C7712 = 1\n", Kind::Damaged, "`vault.(not a name)` is not"),
+            ("vault = 3\n", Kind::Damaged, "`vault` is a table"),
+            ("\"vault.address\" = \"https://a.example\"\n", Kind::Damaged, "is not a setting"),
+            ("[vault]\naddress = \"http://a.example\"\n", Kind::Argument, "not encrypted"),
+            ("[vault]\npath = \"redcap/token\"\n", Kind::Argument, "the same token"),
+            ("[vault]\npath = \"../{token_name}\"\n", Kind::Argument, "plain parts"),
+            ("[vault]\npath = \"{name}\"\n", Kind::Argument, "braces"),
+            ("[vault]\nkv = 3\n", Kind::Argument, "from 1 to 2"),
+            ("[vault]\nauth = \"ldap\"\n", Kind::Argument, "`approle`"),
+            ("[vault]\nsecret_id_file = \"here\"\n", Kind::Argument, "absolute"),
+            ("[vault]\nnamespace = \"a b\"\n", Kind::Argument, "namespace"),
+            ("[aws]\nregion = \"x.example.org/\"\n", Kind::Argument, "region"),
+            ("[aws]\nstage = \"AWSPENDING\"\n", Kind::Argument, "`AWSPREVIOUS`"),
+            ("command = \"pass\"\n", Kind::Argument, "must be a table"),
+            ("[command]\nprogram = \"pass\"\n", Kind::Argument, "list of texts"),
+            ("[command]\nprogram = \"bin/pass\"\narguments = [\"{token_name}\"]\n", Kind::Argument, "absolute path"),
+            ("[command]\nprogram = \"pass\"\narguments = [\"x\"]\n", Kind::Argument, "the same token"),
+            ("[command]\npreset = \"lastpass\"\n", Kind::Argument, "`gcloud`"),
+            ("[command]\npreset = \"pass\"\narguments = [\"x\"]\n", Kind::Argument, "brings its own"),
+            ("[command]\npreset = \"op\"\n", Kind::Argument, "needs `item`"),
+            ("[command]\npreset = \"pass\"\nitem = \"-x{token_name}\"\n", Kind::Argument, "dash"),
+            ("[command]\npreset = \"pass\"\nabsent_status = [0]\n", Kind::Argument, "from 1 to 255"),
+            ("[command]\npreset = \"pass\"\nshell = true\n", Kind::Argument, "`shell` is none of"),
+            ("locked = [\"vualt\"]\n", Kind::Argument, "`vualt` is not a setting"),
+        ] {
+            let error = Settings::of_site(text).unwrap_err();
+            assert_eq!(error.kind, kind, "{text}");
+            assert!(error.message.contains(part), "{}", error.message);
+            assert!(error.message.contains("site.toml"), "{}", error.message);
+        }
+        // A token among the arguments is not repeated.
+        let token = "9A3F0C7712DE48B65A90EF1234CD7788"; // made up
+        let text = format!("[command]\nprogram = \"x\"\narguments = [\"{token}\", \"{{token_name}}\"]\n");
+        let error = Settings::of_site(&text).unwrap_err();
+        assert!(error.message.contains("looks like a token") && !format!("{error:?}").contains(&token[..8]));
+    }
+
+    #[test]
+    fn what_the_site_forbids_is_not_in_the_order_and_naming_it_is_an_error_with_both_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let dirs = dirs(folder.path());
+        std::fs::create_dir_all(&dirs.config).unwrap();
+        let load = |options: &[(&str, &str)]| Settings::load(source(options, &[]), &dirs);
+        // The user's word on it counts for nothing.
+        write_user_file(&dirs, "forbidden_stores = [\"keyring\"]\n");
+        assert_eq!(load(&[("forbidden_stores", "env")]).unwrap().order, ["env", "keyring"]);
+        std::fs::write(&dirs.site, "forbidden_stores = [\"env\"]\n").unwrap();
+        assert_eq!(load(&[]).unwrap().order, ["keyring"]);
+        assert_eq!(load(&[("stores", "keyring,vault")]).unwrap().order, ["keyring", "vault"]);
+        write_user_file(&dirs, "stores = [\"vault\", \"env\"]\n");
+        let error = load(&[]).unwrap_err();
+        assert_eq!(error.kind, Kind::Argument);
+        assert!(error.message.contains("config.toml") && error.message.contains("site.toml"), "{}", error.message);
+        assert!(error.message.contains("`env`") && error.hints.iter().any(|hint| hint.contains("out of the list")));
+        write_user_file(&dirs, "");
+        std::fs::write(&dirs.site, "forbidden_stores = [\"env\", \"keyring\"]\n").unwrap();
+        assert!(load(&[]).unwrap_err().message.contains("every store"));
     }
 
     #[cfg(unix)]

@@ -239,6 +239,7 @@ impl Operation {
             origin: self.origin.to_string(),
             token_name: self.project.token_name.as_str().to_owned(),
             source: found.source.to_owned(),
+            source_request_id: found.request_id.clone(),
             fingerprint: found.secret.fingerprint().to_string(),
         };
         self.audit.begin(intent).await?;

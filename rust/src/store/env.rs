@@ -4,22 +4,28 @@ use std::fmt;
 use std::future::ready;
 use std::sync::Arc;
 
+use super::command::Surroundings;
 use super::keyring::SessionBus;
 use super::raw::Raw;
+use super::vault::Entrance;
 use super::{Answer, Pending, Reach, State, Store, Wanted};
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
+use crate::net::Net;
+use crate::project::Settings;
 use crate::token::{Secret, TokenName};
 
 pub(super) const NAME: &str = "env";
 
 /// What a look-up needs of the environment, read on the host's thread because other threads would race with
-/// `Sys.setenv()`: the one variable that may hold the token, and where the session's D-Bus is. The value wipes
-/// itself.
+/// `Sys.setenv()`: the one variable that may hold the token, where the session's D-Bus is, and what the stores
+/// `vault` and `command` need, where they are asked. What may be secret wipes itself.
 #[derive(Clone, Default)]
 pub struct Environment {
     variable: Option<Variable>,
     pub(super) bus: SessionBus,
+    pub(super) vault: Option<Arc<Entrance>>,
+    pub(super) command: Option<Surroundings>,
 }
 
 #[derive(Clone)]
@@ -41,13 +47,27 @@ impl Environment {
     /// conversion of a short value goes over its stack, which cannot be wiped from here).
     pub fn take(name: &TokenName) -> Self {
         let value = std::env::var_os(name.as_str()).map(|value| Arc::new(Raw::new(value.into_encoded_bytes())));
-        Self { variable: Some(Variable { name: name.clone(), value }), bus: SessionBus::take() }
+        let variable = Some(Variable { name: name.clone(), value });
+        Self { variable, bus: SessionBus::take(), ..Self::default() }
+    }
+
+    /// Adds what the stores of the order need besides. To be called on the host's thread, once the settings are known.
+    #[must_use]
+    pub fn for_stores(mut self, settings: &Settings, net: &Net) -> Self {
+        let asked = |name: &str| settings.order.iter().any(|asked| asked == name);
+        if asked(super::vault::NAME) {
+            self.vault = Entrance::take(settings, net);
+        }
+        if asked(super::command::NAME) && settings.stores.command.is_some() {
+            self.command = Some(Surroundings::take());
+        }
+        self
     }
 
     #[cfg(test)]
     pub(crate) fn with(name: &TokenName, value: &[u8]) -> Self {
         let value = Some(Arc::new(Raw::copy_of(value)));
-        Self { variable: Some(Variable { name: name.clone(), value }), bus: SessionBus::default() }
+        Self { variable: Some(Variable { name: name.clone(), value }), ..Self::default() }
     }
 }
 
@@ -94,7 +114,11 @@ impl Store for EnvStore {
     }
 
     fn state(&self) -> Pending<'_, State> {
-        Box::pin(ready(Ok(State { what: "environment variables of this process", reach: Reach::ReadOnly })))
+        Box::pin(ready(Ok(State {
+            what: "environment variables of this process",
+            detail: None,
+            reach: Reach::ReadOnly,
+        })))
     }
 }
 

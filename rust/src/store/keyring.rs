@@ -130,7 +130,9 @@ impl Store for KeyringStore {
     }
 
     fn state(&self) -> Pending<'_, State> {
-        Box::pin(self.on_thread(|access| Ok(State { what: "the system's keyring", reach: system::reach(access)? })))
+        Box::pin(self.on_thread(|access| {
+            Ok(State { what: "the system's keyring", detail: None, reach: system::reach(access)? })
+        }))
     }
 }
 

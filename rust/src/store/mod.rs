@@ -5,12 +5,14 @@
 //! is judged in one place whatever store it came from.
 
 mod blocking;
+mod command;
 mod env;
 mod keyring;
 mod raw;
 mod sandbox;
 #[cfg(test)]
 mod testing;
+mod vault;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -20,6 +22,7 @@ use raw::Raw;
 
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
+use crate::net::Origin;
 use crate::token::{Form, FormRule, Secret, TokenName};
 
 /// What a look-up is about.
@@ -40,6 +43,11 @@ pub(crate) struct Found {
     pub(crate) form: Form,
     /// `env`, `keyring`, `vault`, `aws`, `command` or `sandbox`.
     pub(crate) source: &'static str,
+    /// What the store calls the request that gave the token: with it, its audit log and ours can be joined.
+    pub(crate) request_id: Option<String>,
+    /// The origin that stands beside the token: it may go there and nowhere else.
+    #[cfg_attr(not(test), expect(dead_code, reason = "what binds a token without a registry stands on it"))]
+    pub(crate) origin: Option<Origin>,
 }
 
 /// One store's answer to a look-up of all stores.
@@ -79,15 +87,17 @@ trait Store: Send + Sync {
 struct Answer {
     value: Option<Raw>,
     remark: Option<String>,
+    request_id: Option<String>,
+    origin: Option<Origin>,
 }
 
 impl Answer {
     fn hit(value: Raw) -> Self {
-        Self { value: Some(value), remark: None }
+        Self { value: Some(value), ..Self::default() }
     }
 
     fn none(remark: Option<String>) -> Self {
-        Self { value: None, remark }
+        Self { remark, ..Self::default() }
     }
 }
 
@@ -96,6 +106,8 @@ impl Answer {
 struct State {
     /// The store in a few words.
     what: &'static str,
+    /// Which one: a program's path, a server.
+    detail: Option<String>,
     reach: Reach,
 }
 
@@ -115,7 +127,12 @@ enum Reach {
 type Open = fn(&Ctx) -> Box<dyn Store>;
 
 /// Every store that settings may name. The sandbox's is none of them: no setting reaches it.
-const STORES: &[(&str, Open)] = &[(env::NAME, env::open), (keyring::NAME, keyring::open)];
+const STORES: &[(&str, Open)] = &[
+    (env::NAME, env::open),
+    (keyring::NAME, keyring::open),
+    (vault::NAME, vault::open),
+    (command::NAME, command::open),
+];
 
 /// The names that the setting `order` may hold.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
@@ -158,18 +175,23 @@ fn opened(ctx: &Ctx, wanted: &Wanted) -> Vec<Result<Box<dyn Store>>> {
     if wanted.sandbox && sandbox::sample(&wanted.token_name).is_some() {
         return vec![Ok(sandbox::open(ctx))];
     }
+    // A slip in what the site forbids would forbid nothing.
+    let slip = ctx.settings.stores.forbidden.iter().find(|name| !names().any(|known| known == *name));
+    if let Some(slip) = slip {
+        return vec![Err(unknown_store("forbidden_stores", slip))];
+    }
     let find = |name: &String| {
         let line = STORES.iter().find(|(known, _)| known == name);
-        line.map(|(_, open)| open(ctx)).ok_or_else(|| unknown_store(name))
+        line.map(|(_, open)| open(ctx)).ok_or_else(|| unknown_store("stores", name))
     };
     ctx.settings.order.iter().map(find).collect()
 }
 
-fn unknown_store(name: &str) -> Error {
+fn unknown_store(setting: &str, name: &str) -> Error {
     let known: Vec<String> = names().map(|name| format!("`{name}`")).collect();
     let name = crate::token::as_name(name);
-    let message = format!("the setting `stores` names a store that does not exist: `{name}`");
-    Error::new(Kind::Argument, message).hint(format!("the stores are {}", known.join(", "))).field("argument", "stores")
+    let message = format!("the setting `{setting}` names a store that does not exist: `{name}`");
+    Error::new(Kind::Argument, message).hint(format!("the stores are {}", known.join(", "))).field("argument", setting)
 }
 
 async fn first_hit(stores: &[Box<dyn Store>], ctx: &Ctx, wanted: &Wanted) -> Result<Option<Found>> {
@@ -188,14 +210,26 @@ async fn first_hit(stores: &[Box<dyn Store>], ctx: &Ctx, wanted: &Wanted) -> Res
 async fn sighting(store: &dyn Store, rule: &FormRule, wanted: &Wanted) -> Sighting {
     let source = store.name();
     match store.get(wanted).await {
-        Ok(Answer { value, remark }) => {
-            Sighting { source, answer: Ok(value.and_then(|raw| sealed(raw, rule, source))), remark }
+        Ok(answer) => {
+            let (found, remark) = found(answer, rule, source);
+            Sighting { source, answer: Ok(found), remark }
         }
         Err(error) => {
             let error = error.field("store", source).field("token_name", wanted.token_name.as_str());
             Sighting { source, answer: Err(error), remark: None }
         }
     }
+}
+
+/// What a look-up makes of a store's answer, and the remark to it.
+fn found(answer: Answer, rule: &FormRule, source: &'static str) -> (Option<Found>, Option<String>) {
+    let Answer { value, remark, request_id, origin } = answer;
+    let found = value.and_then(|raw| sealed(raw, rule, source)).map(|found| {
+        // It goes into the audit log, so no part of the token may be in it.
+        let request_id = request_id.filter(|id| found.secret.scrubber().scrub(id) == *id);
+        Found { request_id, origin, ..found }
+    });
+    (found, remark)
 }
 
 /// What a look-up makes of bytes that a store gave.
@@ -206,11 +240,13 @@ pub(crate) fn given(bytes: &[u8], rule: &FormRule) -> Option<Found> {
 
 #[cfg(all(any(test, fuzzing), target_os = "linux"))]
 pub(crate) use keyring::shown;
+#[cfg(any(test, fuzzing))]
+pub(crate) use vault::given as given_by_vault;
 
 /// Seals what a store gave. Nothing, or nothing but a line break, is blank: no hit.
 fn sealed(raw: Raw, rule: &FormRule, source: &'static str) -> Option<Found> {
     let (secret, form) = Secret::seal(raw.into_inner(), rule);
-    (!secret.is_blank()).then_some(Found { secret, form, source })
+    (!secret.is_blank()).then_some(Found { secret, form, source, request_id: None, origin: None })
 }
 
 #[cfg(test)]

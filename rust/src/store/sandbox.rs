@@ -31,7 +31,7 @@ impl Store for SandboxStore {
 
     fn get<'a>(&'a self, wanted: &'a Wanted) -> Pending<'a, Answer> {
         let value = sample(&wanted.token_name).map(|token| Raw::copy_of(token.as_bytes()));
-        Box::pin(ready(Ok(Answer { value, remark: None })))
+        Box::pin(ready(Ok(Answer { value, ..Answer::default() })))
     }
 
     fn put<'a>(&'a self, name: &'a TokenName, _secret: &'a Secret) -> Pending<'a, ()> {
@@ -43,7 +43,7 @@ impl Store for SandboxStore {
     }
 
     fn state(&self) -> Pending<'_, State> {
-        Box::pin(ready(Ok(State { what: "sample tokens of the sandbox", reach: Reach::ReadOnly })))
+        Box::pin(ready(Ok(State { what: "sample tokens of the sandbox", detail: None, reach: Reach::ReadOnly })))
     }
 }
 

@@ -106,3 +106,64 @@ fn a_trace_of_a_token_is_seen_where_there_is_one() {
     let text = format!("x{}x", token[5..13].to_ascii_lowercase());
     assert!(std::panic::catch_unwind(|| no_trace(&token, &text)).is_err());
 }
+
+/// Set in the child of [`left_by()`]: where its look-up goes.
+#[cfg(target_os = "linux")]
+const PLACE: &str = "TEST_PLACE";
+
+/// Set in the child of [`left_by()`]: that it keeps what it finds.
+#[cfg(target_os = "linux")]
+const KEEPS: &str = "TEST_KEEPS";
+
+/// In the child of [`left_by()`]: makes its look-up, and waits until the parent has looked. False in the parent.
+#[cfg(target_os = "linux")]
+#[allow(clippy::print_stdout)]
+pub(super) fn looked_into<T>(look_up: impl FnOnce(String) -> T) -> bool {
+    if !inside() {
+        return false;
+    }
+    let found = look_up(std::env::var(PLACE).unwrap());
+    if std::env::var_os(KEEPS).is_some() {
+        std::mem::forget(found);
+    } else {
+        drop(found);
+    }
+    println!("looked up");
+    let _ = std::io::Read::read(&mut std::io::stdin(), &mut [0]);
+    true
+}
+
+/// How often parts of a secret are in the memory of a child process that runs one test again, which makes a look-up by
+/// [`looked_into()`] and drops or `keeps` what it finds. Asked from outside.
+#[cfg(target_os = "linux")]
+pub(super) fn left_by(test: &str, place: &str, keeps: bool, secret: &str) -> usize {
+    use std::io::BufRead;
+    use std::os::unix::fs::FileExt;
+    /// A length that nothing but the secret has by chance.
+    const PART: usize = 12;
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(INSIDE, "1").env(PLACE, place);
+    if keeps {
+        command.env(KEEPS, "1");
+    }
+    let piped = std::process::Stdio::piped;
+    let mut child = command.stdin(piped()).stdout(piped()).spawn().unwrap();
+    let mut lines = std::io::BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.ends_with("looked up")), "`{test}` made no look-up");
+    let parts: Vec<&[u8]> = secret.as_bytes().windows(PART).collect();
+    let memory = std::fs::File::open(format!("/proc/{}/mem", child.id())).unwrap();
+    let maps = std::fs::read_to_string(format!("/proc/{}/maps", child.id())).unwrap();
+    let mut found = 0;
+    for line in maps.lines().filter(|line| line.split(' ').nth(1).is_some_and(|rights| rights.starts_with("rw"))) {
+        let (start, end) = line.split(' ').next().unwrap().split_once('-').unwrap();
+        let [start, end] = [start, end].map(|text| u64::from_str_radix(text, 16).unwrap());
+        let mut bytes = vec![0; (end - start) as usize];
+        let Ok(length) = memory.read_at(&mut bytes, start) else { continue };
+        let here = |window: &[u8]| window[0].is_ascii_graphic() && parts.contains(&window);
+        found += bytes[..length].windows(PART).filter(|window| here(window)).count();
+    }
+    drop(child.stdin.take());
+    let _ = lines.count();
+    assert!(child.wait().unwrap().success());
+    found
+}

@@ -30,6 +30,7 @@ pub(crate) fn intent(call_id: impl Into<String>) -> Intent {
         origin: "https://redcap.example.org".into(),
         token_name: "REDCapSync_TEST".into(),
         source: "env".into(),
+        source_request_id: None,
         fingerprint: "kc1:0011223344556677".into(),
         ..Intent::default()
     }

@@ -380,7 +380,7 @@ async fn an_export_that_is_given_up_leaves_no_file() {
             } => {}
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), given_up).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(20), Box::pin(given_up)).await.unwrap();
     assert_eq!(files(world.folder.path()), Vec::<String>::new());
     assert_eq!(world.outcomes().last().map(String::as_str), Some("interrupted"));
 }

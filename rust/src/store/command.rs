@@ -1,0 +1,241 @@
+//! A program that prints a token: a password manager's own, or an institution's.
+//!
+//! It is started without a shell, in a process group of its own; its standard error goes nowhere, since it may say
+//! anything. Which program that is, the user's or the site's settings file says and nobody else.
+
+mod process;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use super::blocking::on_own_thread;
+use super::raw::Raw;
+use super::{Answer, Pending, Reach, State, Store, Wanted};
+use crate::ctx::Ctx;
+use crate::error::{Error, Kind, Result};
+use crate::project::{CommandSettings, Preset, Template};
+use crate::token::{Secret, TokenName};
+
+pub(super) use process::Surroundings;
+use process::{End, Job};
+
+pub(super) const NAME: &str = "command";
+
+/// How long the program may take.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// How long its end may take once it is killed.
+const END: Duration = Duration::from_secs(5);
+
+/// What it may print at most.
+const MOST: usize = 8 << 10;
+
+pub(super) fn open(ctx: &Ctx) -> Box<dyn Store> {
+    Box::new(CommandStore::new(ctx, LIMIT))
+}
+
+struct CommandStore {
+    /// The program and how it is called, where one is set up.
+    line: Option<CommandSettings>,
+    surroundings: Surroundings,
+    /// The program as it was found, once.
+    program: Option<PathBuf>,
+    limit: Duration,
+}
+
+/// Sets its flag when it is dropped: a look-up that nobody waits for ends its program too.
+struct Cancel(Arc<AtomicBool>);
+
+impl Drop for Cancel {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+impl CommandStore {
+    fn new(ctx: &Ctx, limit: Duration) -> Self {
+        let line = ctx.settings.stores.command.clone();
+        let surroundings = ctx.env.command.clone().unwrap_or_default();
+        let program = line.as_ref().and_then(|line| surroundings.find(&line.program));
+        Self { line, surroundings, program, limit }
+    }
+
+    /// The line and its program, or why there is none here.
+    fn here(&self) -> std::result::Result<(&CommandSettings, &Path), String> {
+        let Some(line) = &self.line else {
+            return Err("no program gives tokens on this machine: the settings have no table `[command]`".to_owned());
+        };
+        match &self.program {
+            Some(program) => Ok((line, program)),
+            None => Err(format!("the program `{}` is not on this machine", line.program)),
+        }
+    }
+
+    async fn run(&self, program: &Path, arguments: Vec<String>, input: Option<Zeroizing<Vec<u8>>>) -> Result<End> {
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let cancel = Cancel(Arc::clone(&cancelled));
+        let job = Job {
+            program: program.to_owned(),
+            arguments,
+            surroundings: self.surroundings.clone(),
+            input,
+            limit: self.limit,
+            most: MOST,
+        };
+        let end = on_own_thread(NAME, self.limit + END, move || process::run(job, &cancelled)).await;
+        drop(cancel);
+        Ok(end?.unwrap_or(End::TooLate))
+    }
+
+    async fn read(&self, wanted: &Wanted) -> Result<Answer> {
+        let (line, program) = match self.here() {
+            Ok(here) => here,
+            Err(why) => return Ok(Answer::none(Some(why))),
+        };
+        let Some(arguments) = filled(&line.read, wanted.token_name.as_str(), &wanted.short_name) else {
+            let why = "the store `command` asks by `{short_name}`, and the project is not set up here";
+            return Ok(Answer::none(Some(why.to_owned())));
+        };
+        match self.run(program, arguments, None).await? {
+            End::Exited(0, output) => self.one_line(line, output),
+            End::Exited(status, _) if line.absent_status.contains(&status) => Ok(Answer::none(None)),
+            end => Err(self.failed(&end)),
+        }
+    }
+
+    /// The one line that was printed, its line break still there: what is cut off a token, the seal decides.
+    fn one_line(&self, line: &CommandSettings, mut output: Zeroizing<Vec<u8>>) -> Result<Answer> {
+        let end = output.iter().position(|byte| *byte == b'\n').map_or(output.len(), |at| at + 1);
+        if end < output.len() {
+            if !line.first_line {
+                let message =
+                    format!("{} printed more than one line, so it is not clear which is the token", self.who());
+                return Err(error("output", message)
+                    .hint("let it print the token and nothing else; what it printed is not shown, it may hold secrets")
+                    .hint("or, if the token is the first line, say so: `first_line = true` in the table `[command]`"));
+            }
+            output.truncate(end);
+        }
+        Ok(Answer::hit(Raw::new(std::mem::take(&mut *output))))
+    }
+
+    async fn write(&self, name: &TokenName, secret: &Secret) -> Result<()> {
+        let (line, program) = self.here().map_err(not_here)?;
+        let arguments = line.write.as_ref().ok_or_else(|| self.only_read())?;
+        let arguments = filled(arguments, name.as_str(), "").ok_or_else(by_short_name)?;
+        match self.run(program, arguments, Some(secret.for_store())).await? {
+            End::Exited(0, _) => Ok(()),
+            end => Err(self.failed(&end)),
+        }
+    }
+
+    async fn take_away(&self, name: &TokenName) -> Result<bool> {
+        let (line, program) = self.here().map_err(not_here)?;
+        let arguments = line.remove.as_ref().ok_or_else(|| self.only_read())?;
+        let arguments = filled(arguments, name.as_str(), "").ok_or_else(by_short_name)?;
+        match self.run(program, arguments, None).await? {
+            End::Exited(0, _) => Ok(true),
+            End::Exited(status, _) if line.absent_status.contains(&status) => Ok(false),
+            end => Err(self.failed(&end)),
+        }
+    }
+
+    fn who(&self) -> String {
+        let name = self.program.as_ref().map(|program| program.display().to_string());
+        format!("the program `{}`", name.unwrap_or_default())
+    }
+
+    fn failed(&self, end: &End) -> Error {
+        let who = self.who();
+        let by_hand =
+            "run it by hand in a terminal to see what it says; keycap does not show that, it may hold secrets";
+        match end {
+            End::Exited(status, _) => {
+                let state =
+                    error("failed", format!("{who} ended with status {status}")).field("status", i64::from(*status));
+                let state = state.hint(by_hand);
+                match self.line.as_ref().and_then(|line| line.preset) {
+                    Some(Preset::Pass) => {
+                        state.hint("status 2 is gpg's: its key is locked, or it is not the key of this store")
+                    }
+                    Some(Preset::Op | Preset::Bw | Preset::Az | Preset::Gcloud | Preset::Aws) => {
+                        state.hint("log in with it first; where it has no such name, it ends with the same status")
+                    }
+                    _ => state.hint("if this status means that it has no such name, say so by `absent_status`"),
+                }
+            }
+            End::Signalled(signal) => error("failed", format!("{who} was ended by signal {signal}")).hint(by_hand),
+            End::TooLate => {
+                let seconds = self.limit.as_secs_f64();
+                let message = format!("{who} did not end within {seconds} s; it was killed with all that it started");
+                error("no_answer", message)
+                    .hint("it may be waiting for a password that nobody is asked for: unlock it before")
+                    .hint(by_hand)
+            }
+            End::TooMuch => error("output", format!("{who} printed more than {} KiB, which is no token", MOST >> 10))
+                .hint("let it print the token and nothing else"),
+            End::NotStarted(why) => {
+                error("failed", format!("{who} could not be started ({why})")).hint("check that you may run it")
+            }
+        }
+    }
+
+    fn only_read(&self) -> Error {
+        error("read_only", format!("{} is only asked for tokens, so none is set or removed there", self.who()))
+            .hint("put the token there by that program's own means")
+            .hint("the presets `pass` and `secret-tool` take tokens")
+    }
+}
+
+impl Store for CommandStore {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn get<'a>(&'a self, wanted: &'a Wanted) -> Pending<'a, Answer> {
+        Box::pin(self.read(wanted))
+    }
+
+    fn put<'a>(&'a self, name: &'a TokenName, secret: &'a Secret) -> Pending<'a, ()> {
+        Box::pin(self.write(name, secret))
+    }
+
+    fn remove<'a>(&'a self, name: &'a TokenName) -> Pending<'a, bool> {
+        Box::pin(self.take_away(name))
+    }
+
+    fn state(&self) -> Pending<'_, State> {
+        let detail = self.program.as_ref().map(|program| program.display().to_string());
+        let reach = match self.here() {
+            Ok((line, _)) if line.write.is_some() => Reach::Ready,
+            Ok(_) => Reach::ReadOnly,
+            Err(why) => Reach::NotHere(why),
+        };
+        Box::pin(std::future::ready(Ok(State { what: "a program that prints tokens", detail, reach })))
+    }
+}
+
+fn filled(arguments: &[Template], token_name: &str, short_name: &str) -> Option<Vec<String>> {
+    arguments.iter().map(|part| part.fill(token_name, short_name)).collect()
+}
+
+/// An error of the store. `state` is the fact for programs.
+fn error(state: &str, message: impl Into<String>) -> Error {
+    Error::new(Kind::Store, message).field("state", state)
+}
+
+fn not_here(why: String) -> Error {
+    error("not_here", why).hint("use another store on this machine, or install the program")
+}
+
+fn by_short_name() -> Error {
+    error("read_only", "the store `command` asks by `{short_name}`, so no token can be put there under its own name")
+        .hint("write `{token_name}` for `{short_name}` in the table `[command]`")
+}
+
+#[cfg(all(test, unix))]
+mod tests;

@@ -1,0 +1,55 @@
+//! A program that is started, listened to and, where it takes too long, killed with all that it started.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+#[cfg(unix)]
+mod unix;
+#[cfg(not(unix))]
+mod windows;
+
+#[cfg(unix)]
+pub(in crate::store) use unix::Surroundings;
+#[cfg(unix)]
+pub(super) use unix::run;
+#[cfg(not(unix))]
+pub(in crate::store) use windows::Surroundings;
+#[cfg(not(unix))]
+pub(super) use windows::run;
+
+/// What is to be run.
+pub(super) struct Job {
+    pub(super) program: PathBuf,
+    pub(super) arguments: Vec<String>,
+    pub(super) surroundings: Surroundings,
+    /// What stands on its standard input; nothing otherwise. Less than a pipe holds.
+    pub(super) input: Option<Zeroizing<Vec<u8>>>,
+    pub(super) limit: Duration,
+    /// What it may print at most.
+    pub(super) most: usize,
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// By itself, with a status and what it had printed.
+    Exited(i32, Zeroizing<Vec<u8>>),
+    /// By somebody's signal.
+    #[cfg_attr(not(unix), allow(dead_code))]
+    Signalled(i32),
+    /// By ours, since it took too long or nobody waits any more.
+    TooLate,
+    /// By ours, since it printed too much.
+    TooMuch,
+    /// It never began.
+    NotStarted(String),
+}
+
+/// Whether a variable of the environment is passed on. Its own settings keycap keeps for itself; tokens of REDCap are
+/// nothing for a program that is to give one.
+fn passed_on(name: &[u8], value: &[u8]) -> bool {
+    let token = std::str::from_utf8(value).is_ok_and(crate::token::looks_like_token);
+    !name.starts_with(b"KEYCAP_") && !name.starts_with(b"REDCapSync_") && !token
+}

@@ -1,0 +1,259 @@
+//! Every login.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use ring::rand::SystemRandom;
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use serde_json::{Value as Json, json};
+
+use super::super::*;
+use super::kit::*;
+
+/// Reads what the tests look up, and nothing else.
+fn reader(server: &Server) {
+    let policy = "path \"secret/data/redcap/*\" { capabilities = [\"read\"] }";
+    server.root("POST", "sys/policies/acl/reader", json!({"policy": policy}));
+}
+
+#[test]
+fn a_token_comes_from_the_environment_or_from_a_file_that_is_not_for_everybody() {
+    let server = Server::start();
+    let token = token();
+    server.holds(&token);
+    let alone = |change: &dyn Fn(&mut VaultSettings)| server.store_of("", change);
+    let error = fails(&alone(&|_| {}), "login");
+    assert!(error.message.contains("VAULT_TOKEN") && error.hints[0].contains("vault login"), "{error:?}");
+
+    let file = server.file(".vault-token", &format!("{ROOT}\n"));
+    finds(&alone(&|_| {}), &token);
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
+    finds(&alone(&|_| {}), &token);
+    for (mode, part) in [(0o644, "chmod 600"), (0o660, "chmod go-w")] {
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+        assert!(fails(&alone(&|_| {}), "login").hints[0].contains(part));
+    }
+    // The environment goes first, and the file is not looked at.
+    finds(&server.store(|_| {}), &token);
+
+    let elsewhere = server.file("token", ROOT);
+    finds(&alone(&|settings| settings.token_file = Some(elsewhere.clone())), &token);
+}
+
+fn app_role(server: &Server) -> (String, impl Fn() -> String) {
+    reader(server);
+    server.root("POST", "sys/auth/approle", json!({"type": "approle"}));
+    let role = json!({"token_policies": ["reader"], "token_ttl": "1h", "secret_id_num_uses": 2});
+    server.root("POST", "auth/approle/role/r", role);
+    let id =
+        server.root("GET", "auth/approle/role/r/role-id", json!({}))["data"]["role_id"].as_str().unwrap().to_owned();
+    let secret_id = || {
+        let made = server.root("POST", "auth/approle/role/r/secret-id", json!({}));
+        made["data"]["secret_id"].as_str().unwrap().to_owned()
+    };
+    (id, secret_id)
+}
+
+fn sessions(server: &Server) -> usize {
+    let list = server.root("LIST", "auth/token/accessors", json!({}));
+    list["data"]["keys"].as_array().unwrap().len()
+}
+
+#[test]
+fn app_role_logs_in_with_a_secret_id_and_gives_its_token_back() {
+    let server = Server::start();
+    let token = token();
+    server.holds(&token);
+    let (role_id, secret_id) = app_role(&server);
+    let path = server.file("secret-id", &format!("{}\n", secret_id()));
+    let with = |role_id: &str| {
+        let role_id = role_id.to_owned();
+        server.store_of("", |settings| {
+            (settings.auth, settings.role_id) = (Login::AppRole, Some(role_id));
+            settings.secret_id_file = Some(path.clone());
+        })
+    };
+    let before = sessions(&server);
+    finds(&with(&role_id), &token);
+    assert_eq!(sessions(&server), before, "a token of the login was left behind");
+
+    // Used twice, the secret id is used up.
+    finds(&with(&role_id), &token);
+    let error = fails(&with(&role_id), "login");
+    assert!(
+        error.message.contains("refuses the login `approle`") && error.hints[1].contains("secret_id_file"),
+        "{error:?}"
+    );
+    let secret = server.file("secret-id", "bad-secret-id");
+    assert!(!format!("{:?}", fails(&with(&role_id), "login")).contains("bad-secret-id"));
+    server.file("secret-id", &secret_id());
+    fails(&with("another-role"), "login");
+    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o604)).unwrap();
+    assert!(fails(&with(&role_id), "login").message.contains("everybody"));
+    std::fs::remove_file(&secret).unwrap();
+    assert!(fails(&with(&role_id), "login").message.contains("not there"));
+
+    let unfinished = server.store_of("", |settings| settings.auth = Login::AppRole);
+    let error = found(&unfinished).unwrap_err();
+    assert_eq!(error.kind, Kind::Argument);
+    assert!(error.message.contains("`vault.role_id`"));
+    let nowhere = server.store_of("", |settings| {
+        (settings.auth, settings.auth_mount) = (Login::AppRole, Some("approle2".to_owned()));
+        (settings.role_id, settings.secret_id_file) = (Some(role_id.clone()), Some(server.file("s", "s")));
+    });
+    fails(&nowhere, "login");
+}
+
+#[test]
+fn a_wrapped_secret_id_is_unwrapped_once_into_its_file_and_a_used_one_is_an_incident() {
+    let server = Server::start();
+    let token = token();
+    server.holds(&token);
+    let (role_id, _) = app_role(&server);
+    let wrap = || {
+        let headers = [("X-Vault-Wrap-TTL", "60")];
+        server.root_with("POST", "auth/approle/role/r/secret-id", &headers, json!({}))
+    };
+    let into = server.folder.path().join("secret-id");
+    let with = |wrapped: &Path| {
+        let wrapped = wrapped.to_owned();
+        server.store_of("", |settings| {
+            (settings.auth, settings.role_id) = (Login::AppRole, Some(role_id.clone()));
+            settings.secret_id_file = Some(into.clone());
+            settings.wrapped_secret_id_file = Some(wrapped);
+        })
+    };
+    // The whole reply, as `vault write -wrap-ttl=60s -format=json` prints it.
+    let reply = wrap();
+    let wrapped = server.file("wrapped", &reply.to_string());
+    finds(&with(&wrapped), &token);
+    assert!(!wrapped.exists());
+    assert_eq!(std::fs::metadata(&into).unwrap().permissions().mode() & 0o777, 0o600);
+    finds(&with(&wrapped), &token);
+
+    // The token alone; and then once more, when it is used up.
+    let alone = wrap()["wrap_info"]["token"].as_str().unwrap().to_owned();
+    finds(&with(&server.file("wrapped", &format!("{alone}\n"))), &token);
+    let error = fails(&with(&server.file("wrapped", &alone)), "login");
+    assert!(error.hints.iter().any(|hint| hint.contains("somebody else has")), "{error:?}");
+    assert!(!format!("{error:?}").contains(&alone) && wrapped.exists());
+    fails(&with(&server.file("wrapped", "{\"data\":{}}")), "login");
+}
+
+fn base64url(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut out = String::new();
+    for chunk in bytes.chunks(3) {
+        let word = chunk.iter().fold(0_u32, |word, byte| word << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        for at in 0..=chunk.len() {
+            out.push(char::from(DIGITS[(word >> (18 - 6 * at)) as usize & 63]));
+        }
+    }
+    out
+}
+
+/// A key, and its tokens.
+struct Issuer(rcgen::KeyPair);
+
+impl Issuer {
+    fn new() -> Self {
+        Self(rcgen::KeyPair::generate().unwrap())
+    }
+
+    fn token(&self, claims: &Json) -> String {
+        let random = SystemRandom::new();
+        let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &self.0.serialize_der(), &random).unwrap();
+        let head = base64url(br#"{"alg":"ES256","typ":"JWT"}"#);
+        let signed = format!("{head}.{}", base64url(claims.to_string().as_bytes()));
+        let signature = key.sign(&random, signed.as_bytes()).unwrap();
+        format!("{signed}.{}", base64url(signature.as_ref()))
+    }
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+}
+
+#[test]
+fn a_jwt_logs_in_and_one_of_another_issuer_does_not() {
+    let server = Server::start();
+    let token = token();
+    server.holds(&token);
+    reader(&server);
+    let (issuer, other) = (Issuer::new(), Issuer::new());
+    server.root("POST", "sys/auth/ci", json!({"type": "jwt"}));
+    server.root("POST", "auth/ci/config", json!({"jwt_validation_pubkeys": [issuer.0.public_key_pem()]}));
+    let role =
+        json!({"role_type": "jwt", "user_claim": "sub", "bound_audiences": ["keycap"], "token_policies": ["reader"]});
+    server.root("POST", "auth/ci/role/r", role);
+    let with = |jwt: &str, role: &str| {
+        let (path, role) = (server.file("jwt", jwt), role.to_owned());
+        server.store_of("", |settings| {
+            (settings.auth, settings.auth_mount) = (Login::Jwt, Some("ci".to_owned()));
+            (settings.role, settings.jwt_file) = (Some(role), Some(path));
+        })
+    };
+    let until = |exp: u64| json!({"sub": "cron", "aud": "keycap", "iat": 1, "nbf": 1, "exp": exp});
+    let claims = until(now() + 3600);
+    let jwt = issuer.token(&claims);
+    let before = sessions(&server);
+    finds(&with(&jwt, "r"), &token);
+    assert_eq!(sessions(&server), before);
+    let error = fails(&with(&other.token(&claims), "r"), "login");
+    assert!(error.hints[0].contains("vault.role"), "{error:?}");
+    fails(&with(&issuer.token(&until(now() - 3600)), "r"), "login");
+    fails(&with(&jwt, "other"), "login");
+    let unfinished =
+        server.store_of("", |settings| (settings.auth, settings.role) = (Login::Jwt, Some("r".to_owned())));
+    assert!(found(&unfinished).unwrap_err().message.contains("`vault.jwt_file`"));
+}
+
+/// A cluster cannot be had in a test, but the one question that the vault asks it can be answered.
+#[test]
+fn kubernetes_logs_in_with_the_token_of_a_pod() {
+    let cluster = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = format!("http://{}", cluster.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in cluster.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let _ = stream.read(&mut [0; 16_384]);
+            let user = json!({"username": "system:serviceaccount:research:r", "uid": "u1", "groups": []});
+            let status = json!({"authenticated": true, "user": user, "audiences": ["y"]});
+            let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "status": status});
+            let body = review.to_string();
+            let head = "HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nConnection: close\r\n";
+            let _ = stream.write_all(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes());
+        }
+    });
+    let server = Server::start();
+    let token = token();
+    server.holds(&token);
+    reader(&server);
+    server.root("POST", "sys/auth/kubernetes", json!({"type": "kubernetes"}));
+    let ca = rcgen::generate_simple_self_signed(["cluster".to_owned()]).unwrap().cert.pem();
+    let config = json!({"kubernetes_host": host, "kubernetes_ca_cert": ca, "token_reviewer_jwt": "x.y.z",
+                        "disable_local_ca_jwt": true});
+    server.root("POST", "auth/kubernetes/config", config);
+    let role = json!({"bound_service_account_names": ["r"], "bound_service_account_namespaces": ["research"],
+                      "token_policies": ["reader"], "alias_name_source": "serviceaccount_uid"});
+    server.root("POST", "auth/kubernetes/role/r", role);
+    let pod = json!({"kubernetes.io": {"namespace": "research", "serviceaccount": {"name": "r", "uid": "u1"}},
+                     "sub": "system:serviceaccount:research:r", "iat": 1, "exp": now() + 3600, "iss": "x", "aud": ["y"]});
+    let path = server.file("pod", &Issuer::new().token(&pod));
+    // As it is mounted into a pod.
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let with = |role: &str| {
+        let role = role.to_owned();
+        server.store_of("", |settings| {
+            (settings.auth, settings.role, settings.jwt_file) = (Login::Kubernetes, Some(role), Some(path.clone()));
+        })
+    };
+    finds(&with("r"), &token);
+    fails(&with("other"), "login");
+    let outside =
+        server.store_of("", |settings| (settings.auth, settings.role) = (Login::Kubernetes, Some("r".to_owned())));
+    assert!(fails(&outside, "login").message.contains("/var/run/secrets/kubernetes.io"));
+}
