@@ -4,5 +4,6 @@
 mod csv;
 mod exports;
 mod kit;
+mod large;
 mod sandbox;
 mod tables;
