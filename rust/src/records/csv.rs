@@ -269,14 +269,12 @@ fn from(bits: u64, place: usize) -> u64 {
 /// searching.
 #[inline]
 fn marks(text: &[u8]) -> (u64, u64) {
-    match text.first_chunk::<BLOCK>() {
-        Some(block) => marks_of(block),
-        None => {
-            let mut last = [0; BLOCK];
-            last[..text.len()].copy_from_slice(text);
-            marks_of(&last)
-        }
+    if let Some(block) = text.first_chunk::<BLOCK>() {
+        return marks_of(block);
     }
+    let mut last = [0; BLOCK];
+    last[..text.len()].copy_from_slice(text);
+    marks_of(&last)
 }
 
 #[inline]

@@ -6,5 +6,6 @@ mod csv;
 mod exports;
 mod imports;
 mod kit;
+mod large;
 mod sandbox;
 mod tables;
