@@ -111,7 +111,8 @@ redcap_call <- function(project, content, ..., as = c("data.frame", "text", "fil
 #' export_instruments(project)
 #' export_metadata(project, forms = "demographics")[1:3, c("field_name", "field_type", "field_label")]
 #' export_users(project)[c("username", "api_export", "user_rights")]
-#' export_log(project, begin = Sys.Date() - 1, type = "manage")[1:2, c("timestamp", "username", "details")]
+#' log <- export_log(project, begin = Sys.Date() - 1, type = "manage")
+#' log[1:2, c("timestamp", "username", "details")]
 #' next_record_name(project)
 #'
 #' stop_sandbox(sandbox)

@@ -17,8 +17,13 @@ test_that("values come out of the doorway as they went in", {
   expect_identical(echo(c(a = 1L, b = NA)), list(a = 1L, b = NULL))
 })
 
+test_that("a factor is a column of a data frame, and comes back with its levels", {
+  data <- data.frame(x = factor(c("b", NA, "a"), levels = c("b", "a", "c")))
+  expect_identical(kc_selftest("echo", data)$value, data)
+})
+
 test_that("what the core has no word for is an error and not a guess", {
-  unknown <- list(factor("a"), 1i, as.raw(1), quote(x), globalenv(), mean, data.frame(x = factor("a")), list(list(sum)))
+  unknown <- list(factor("a"), 1i, as.raw(1), quote(x), globalenv(), mean, data.frame(x = 1i), list(list(sum)))
   for (x in unknown) expect_identical(kc_selftest("echo", x)$error$kind, "argument")
   invalid <- "\xff\xfe"
   Encoding(invalid) <- "UTF-8"

@@ -83,12 +83,12 @@ const PLAIN: [&str; 7] = ["AsIs", "numeric", "integer", "double", "labelled", "h
 /// what is not known is refused.
 fn numbers(object: &Robj) -> Result<Column> {
     let is = |class: &str| object.inherits(class);
-    let reals = || match object.as_real_slice() {
-        Some(cells) => cells.to_vec(),
-        None => {
-            let cells = object.as_integer_slice().unwrap_or_default().iter();
-            cells.map(|n| if n.is_na() { Column::NO_REAL } else { f64::from(*n) }).collect()
+    let reals = || {
+        if let Some(cells) = object.as_real_slice() {
+            return cells.to_vec();
         }
+        let cells = object.as_integer_slice().unwrap_or_default().iter();
+        cells.map(|n| if n.is_na() { Column::NO_REAL } else { f64::from(*n) }).collect()
     };
     if is("Date") {
         return Ok(Column::Date(reals()));
