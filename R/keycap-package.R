@@ -11,7 +11,19 @@
 #' 3. [view_project_token()]: what is stored under the name, without a character of it; nothing is sent.
 #' 4. [test_project_token()]: does REDCap take it, and which project does it open?
 #'
-#' [load_project()], [get_projects()] and [delete_project()] bring projects back, list and remove them.
+#' `vignette("exports", package = "keycap")` goes on from there.
+#'
+#' @section Functions by task:
+#' - Projects: [setup_project()], [load_project()], [get_projects()], [delete_project()].
+#' - Tokens: [view_project_token()], [test_project_token()], and [test_project_tokens()] for those of many projects.
+#' - Records: [export_records()], [export_report()], [conversion_problems()], and [export_many()] for many projects;
+#'   [keycap_types] has the types of their columns. [import_records()] shows first what would change.
+#' - What a project is: [project_info()], [export_metadata()], [export_instruments()], [export_users()],
+#'   [export_log()], [next_record_name()], [redcap_version()].
+#' - Files: [export_file()].
+#' - Everything else that REDCap's API can do: [redcap_call()].
+#' - A server to try with: [start_sandbox()], [stop_sandbox()], [run_sandbox()]; its administrator:
+#'   [sandbox_issue_token()] and its kin.
 #'
 #' @section When something goes wrong:
 #' Each error says what happened and what to do; [keycap_conditions] lists their classes. [keycap_settings] has the
