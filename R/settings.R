@@ -14,7 +14,16 @@
 #' | `timeout` | seconds to wait for a whole answer | 60 |
 #' | `connect_timeout` | seconds to wait for a connection | 10 |
 #' | `ca_file` | a PEM file with the institution's certificate authorities, trusted besides the system's | none |
-#' | `stores` | the stores in the order of look-up, such as `"env,keyring"` | `env`, `keyring` |
+#' | `stores` | the stores in the order of look-up, such as `"env,keyring"`; there are `env`, `keyring`, `vault` and `command` | `env`, `keyring` |
+#' | `forbidden_stores` | stores that are never asked on this machine; the institution's file only | none |
+#' | `vault.address` | the address of HashiCorp Vault or OpenBao, such as `https://vault.example.org:8200` (also `VAULT_ADDR`) | none |
+#' | `vault.namespace` | its namespace (also `VAULT_NAMESPACE`) | none |
+#' | `vault.mount`, `vault.kv` | where its KV secrets engine is mounted, and the engine's version | `secret`, 2 |
+#' | `vault.path`, `vault.field` | the path of a token below the mount, and the field that holds it | `redcap/{token_name}`, `token` |
+#' | `vault.version` | the version of the secret | the newest |
+#' | `vault.auth` | how keycap logs in: `token` (`VAULT_TOKEN`, or the file `vault.token_file`), `approle`, `kubernetes` or `jwt`; with `vault.auth_mount`, `vault.role`, `vault.role_id`, `vault.secret_id_file`, `vault.wrapped_secret_id_file`, `vault.jwt_file` as the login needs them | `token` |
+#' | `vault.ca_file` | a PEM file with the vault's certificate authorities | `ca_file` |
+#' | `command` | a table, in a settings file only: a program that prints one token, by a `preset` or by `program` and `arguments` | none |
 #' | `token_form` | the form of a token: `redcap`, or a length such as `40:+/=` with the characters allowed besides letters and digits; 20 characters or more | `redcap` |
 #' | `retries` | how often a read is tried again when the server or the connection fails | 2 |
 #' | `limit` | requests to one server in any 60 seconds, by all R processes of one user; REDCap bans an address at 600 | 500 |
@@ -31,7 +40,11 @@
 #'
 #' @examples
 #' # The institution's file, or yours, in TOML:
-#' cat('timeout = 120', 'ca_file = "/etc/ssl/hospital-ca.pem"', sep = "\n")
+#' cat(
+#'   'timeout = 120', 'ca_file = "/etc/ssl/hospital-ca.pem"',
+#'   'stores = ["env", "command"]', '[command]', 'preset = "pass"',
+#'   sep = "\n"
+#' )
 #' @seealso [test_project_token()], [keycap_conditions]
 #' @name keycap_settings
 NULL
