@@ -76,6 +76,8 @@
 #' * `keycap_error_sandbox`: The sandbox does not start or does not answer. *What to do:* Start another with
 #'   [start_sandbox()].
 #' * `keycap_error_interrupted`: The operation was interrupted. *What to do:* Call again.
+#' * `keycap_error_memory`: The computer has no memory for this much data, or a limit that is set for R leaves none.
+#'   *What to do:* Export to a file with `to`, or fewer fields or records; ask for more memory.
 #' * `keycap_error_internal`: A fault in keycap itself. *What to do:* Please report it.
 #'
 #' @section Warnings:

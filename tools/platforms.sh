@@ -43,9 +43,11 @@ windows() {
   run_cargo build --lib --release --target x86_64-pc-windows-gnu
   libs=$(sed -n 's/.*libs="\(-lws2_32.*\)"$/\1/p' configure)
   cd "$work"
-  x86_64-w64-mingw32-gcc -I"$R_INCLUDE_DIR" -c keycap/src/entrypoint.c -o entrypoint.o
+  for file in entrypoint within; do
+    x86_64-w64-mingw32-gcc -I"$R_INCLUDE_DIR" -c "keycap/src/$file.c" -o "$file.o"
+  done
   # Whatever is undefined must be R's: the list of libraries in configure is complete.
-  link="x86_64-w64-mingw32-gcc -shared -o keycap.dll entrypoint.o -Ltarget/x86_64-pc-windows-gnu/release -lkeycapr"
+  link="x86_64-w64-mingw32-gcc -shared -o keycap.dll entrypoint.o within.o -Ltarget/x86_64-pc-windows-gnu/release -lkeycapr"
   # shellcheck disable=SC2086
   $link $libs > link.log 2>&1 || true
   sed -n "s/.*undefined reference to \`\(__imp_\)*\([^']*\)'.*/\2/p" link.log | sort -u > undefined

@@ -62,13 +62,15 @@ pub enum Kind {
     Sandbox,
     /// The user interrupted the operation.
     Interrupted,
+    /// The computer has no memory left for what was asked.
+    Memory,
     /// A fault in keycap itself.
     Internal,
 }
 
 impl Kind {
     /// Every kind, for tests and documentation that walk the list.
-    pub const ALL: [Kind; 27] = [
+    pub const ALL: [Kind; 28] = [
         Kind::Argument,
         Kind::TokenInArgument,
         Kind::TokenMissing,
@@ -95,6 +97,7 @@ impl Kind {
         Kind::OutcomeUnknown,
         Kind::Sandbox,
         Kind::Interrupted,
+        Kind::Memory,
         Kind::Internal,
     ];
 
@@ -127,6 +130,7 @@ impl Kind {
             Kind::OutcomeUnknown => "outcome_unknown",
             Kind::Sandbox => "sandbox",
             Kind::Interrupted => "interrupted",
+            Kind::Memory => "memory",
             Kind::Internal => "internal",
         }
     }
@@ -153,6 +157,13 @@ impl Error {
     /// An error with a message and nothing else.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), hints: Vec::new(), fields: Vec::new() }
+    }
+
+    /// The error where the computer has no memory left.
+    pub fn memory() -> Self {
+        Self::new(Kind::Memory, "there is not enough memory for this much data")
+            .hint("export to a file with `to`, which takes hardly any memory, or fewer fields or records at once")
+            .hint("or remove what R does not need any more; a scheduler may have set a limit, which can be raised")
     }
 
     /// Adds a sentence that says what to do.

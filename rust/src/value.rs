@@ -1,5 +1,7 @@
 //! What crosses the border between the core and its host language. One type in, one type out.
 
+use std::collections::TryReserveError;
+
 /// A value that the host language can show.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
@@ -143,6 +145,22 @@ impl Texts {
         self.text.push_str(text);
         self.ends.push(self.text.len());
         self.ends.len() as u32 - 1
+    }
+
+    /// Adds a text as [`Texts::push`] does, and fails where there is no memory for it; then nothing has changed.
+    ///
+    /// # Errors
+    /// There is not enough memory.
+    #[inline]
+    pub fn try_push(&mut self, text: &str) -> Result<u32, TryReserveError> {
+        self.text.try_reserve(text.len())?;
+        self.ends.try_reserve(1)?;
+        Ok(self.push(text))
+    }
+
+    /// All texts without anything between them, and where each of them ends.
+    pub fn parts(&self) -> (&str, &[usize]) {
+        (&self.text, &self.ends)
     }
 
     /// The text under an index.

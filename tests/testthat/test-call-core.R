@@ -6,7 +6,8 @@ test_that("values come out of the doorway as they went in", {
     "text", "", "\u00fc\u4e2d\U1F600", TRUE, FALSE, 1L, -2147483647L, 1.5, -Inf, NULL, list(),
     c("a", "b"), list(a = 1L, b = list(c = "x")), list(a = 1L, 2L), list(1L, "x"),
     data.frame(i = c(1L, NA), r = c(NA, 0.5), f = c(TRUE, NA), t = c("a", NA)),
-    data.frame(t = rep(c("u", "\u00fc"), 1000)), data.frame(), data.frame(x = integer())
+    data.frame(t = rep(c("u", "\u00fc"), 1000)), data.frame(), data.frame(x = integer()),
+    data.frame(x = factor(c("b", NA, "a"), levels = c("b", "a")))
   )
   for (x in same) expect_identical(echo(x), x)
   for (x in hostile) expect_identical(echo(x), x)
@@ -158,4 +159,55 @@ test_that("a forked child knows nothing of its parent's operations and leaves th
   }))
   expect_identical(child[[1]], c("internal", "ok", "ok"))
   expect_identical(core_await(list(kind = "ok", value = handle)), "the parent's")
+})
+
+test_that("a column that is more than a plain vector is refused and never cut down to its first part", {
+  frame <- function(...) structure(list(...), class = "data.frame", row.names = c(NA, -2L))
+  refused <- function(x, about) {
+    error <- kc_selftest("echo", x)$error
+    expect_identical(error$kind, "argument")
+    expect_match(error$message, about, fixed = TRUE)
+    expect_match(error$message, "column ", fixed = TRUE)
+  }
+  good <- c("a", "b")
+  wide <- matrix(1:4, 2)
+  for (x in list(wide, wide + 0.5, wide > 1, matrix(letters[1:4], 2), array(1:2, 2), array(1:8, c(2, 2, 2)))) {
+    refused(frame(g = good, x = x), "column 2 of the data frame: a column with `dim`")
+    refused(frame(x = x), "column 1 of the data frame: a column with `dim`")
+    refused(frame(x = x, g = good), "column 1 of the data frame: a column with `dim`")
+  }
+  for (x in list(data.frame(a = 1:2, b = 3:4), list(1, 2), I(list(1, 2)))) {
+    refused(frame(x = x, g = good), "column 1 of the data frame: a column that is a list or a data frame")
+  }
+  # Data frames that were put together by hand.
+  for (x in list(1L, 1:3, "a", character(), TRUE, factor("a"), NULL)) {
+    error <- kc_selftest("echo", frame(g = good, x = x))$error
+    expect_identical(error$kind, "argument")
+    error <- kc_selftest("echo", frame(x = x, g = good))$error
+    expect_identical(error$kind, "argument")
+  }
+  refused(frame(g = good, x = 1:3), "column 2 of the data frame: it has 3 values where the data frame has 2 rows")
+  # The control: the same as plain vectors.
+  expect_identical(kc_selftest("echo", frame(g = good, x = 1:2))$value, data.frame(g = good, x = 1:2))
+})
+
+test_that("vectors that R makes only when they are asked for are read like others", {
+  echo <- function(x) core_value(kc_selftest("echo", x), rlang::current_env())
+  lazy <- data.frame(i = 1:1e5, t = as.character(1:1e5))
+  expect_identical(echo(lazy), data.frame(i = c(1:1e5), t = sprintf("%d", 1:1e5)))
+  expect_identical(echo(stats::setNames(as.list(1:3), as.character(1:3))), list(`1` = 1L, `2` = 2L, `3` = 3L))
+})
+
+test_that("a factor with a code beyond its levels is refused", {
+  codes <- function(...) structure(c(...), levels = c("a", "b"), class = "factor")
+  for (x in list(codes(1L, 3L), codes(0L, 1L), codes(-1L, 2L))) {
+    data <- structure(list(x = x), class = "data.frame", row.names = c(NA, -2L))
+    expect_match(kc_selftest("echo", data)$error$message, "beyond its levels", fixed = TRUE)
+  }
+})
+
+test_that("lists in lists without end are an error and not the end of R", {
+  x <- list()
+  for (n in 1:5000) x <- list(x)
+  expect_identical(kc_selftest("echo", x)$error$kind, "argument")
 })

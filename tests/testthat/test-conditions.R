@@ -16,7 +16,7 @@ test_that("the help page tells each kind of error that the core can raise, and n
     "argument", "token_in_argument", "token_missing", "token_form", "token_refused", "origin", "project", "damaged",
     "file", "store", "audit", "policy", "limit", "name_lookup", "connection", "timeout", "certificate", "redirect",
     "not_redcap", "server", "redcap", "project_changed", "token_echo", "outcome_unknown", "sandbox", "interrupted",
-    "internal"
+    "memory", "internal"
   )
   page <- utils::capture.output(tools::Rd2txt(
     tools::Rd_db("keycap")[["keycap_conditions.Rd"]],

@@ -227,6 +227,7 @@ impl Reader {
             )
             .hint("export without that field"));
         }
+        self.begun.try_reserve(piece.len()).map_err(|_| Error::memory())?;
         self.begun.extend_from_slice(piece);
         Ok(())
     }

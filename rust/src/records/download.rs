@@ -51,7 +51,12 @@ impl InMemory {
             return Err(nul());
         }
         let (text, repaired) = match std::str::from_utf8(bytes) {
-            Ok(text) => (text.to_owned(), false),
+            Ok(text) => {
+                let mut owned = String::new();
+                owned.try_reserve_exact(text.len()).map_err(|_| Error::memory())?;
+                owned.push_str(text);
+                (owned, false)
+            }
             Err(_) if expect == Expect::Bytes => {
                 return Err(Error::new(Kind::NotRedcap, "the answer is no text in UTF-8")
                     .hint("take it as it is: `as = \"file\"` with `to`"));
@@ -74,6 +79,7 @@ impl Place for InMemory {
             return Err(Error::new(Kind::NotRedcap, "the answer is larger than 256 MB, too large for one text")
                 .hint("take it as a file: `as = \"file\"` with `to`"));
         }
+        self.0.try_reserve(bytes.len()).map_err(|_| Error::memory())?;
         self.0.extend_from_slice(bytes);
         Ok(())
     }

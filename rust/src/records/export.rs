@@ -7,6 +7,7 @@ use super::body::Body;
 use super::choice::Choices;
 use super::dictionary::Dictionary;
 use super::file::{Partial, ToFile};
+use super::growth;
 use super::ids::Ids;
 use super::intake::{Intake, Target};
 use super::table::{Finished, Style, TableBuilder};
@@ -104,6 +105,7 @@ impl Job<'_> {
                 let (bytes, target) = intake.finish()?;
                 let rows = target.rows();
                 let Finished { table, problems, repaired } = target.cells.finish();
+                growth::whole()?;
                 let record_id = dictionary.record_id.clone();
                 Ok(Export { record_id, table: Some(table), problems, repaired, rows, bytes })
             }

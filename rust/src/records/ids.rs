@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::body::{Body, Cells};
 use super::csv::Reader;
+use super::growth::{add, dropped};
 use super::intake::Target;
 use super::repair;
 use crate::error::{Error, Kind, Result};
@@ -38,8 +39,11 @@ impl Cells for Ids {
             return;
         }
         let id = repair::shown(cell);
+        if self.known.try_reserve(1).is_err() {
+            return dropped();
+        }
         if self.known.insert(id.clone()) {
-            self.all.push(id);
+            add(&mut self.all, id);
         }
     }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 
 use super::csv::Reader;
+use super::growth;
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
 use crate::redcap::{Sink, Waiting, memory, out_of_memory};
@@ -293,7 +294,10 @@ impl<T: Target> Work<T> {
 
     fn take(&mut self, chunk: &[u8]) -> Result<()> {
         let target = self.target.as_mut().ok_or_else(lost)?;
-        if let Err(error) = target.take(&mut self.reader, chunk) {
+        // What found no place is told first: whatever else was wrong may be so for that reason.
+        let taken = target.take(&mut self.reader, chunk);
+        growth::whole()?;
+        if let Err(error) = taken {
             return Err(self.why(chunk, error));
         }
         let fresh = &chunk[chunk.len().saturating_sub(TAIL)..];

@@ -1,5 +1,6 @@
 //! The values that did not fit the type of their column. All of them are kept.
 
+use super::growth::add;
 use super::repair;
 use super::text::TextBuilder;
 use crate::value::{Column, Table};
@@ -23,8 +24,8 @@ impl Problems {
     /// Keeps a value, a NUL in it shown as `\0`.
     #[cold]
     pub(super) fn add(&mut self, row: usize, column: usize, value: &[u8]) {
-        self.rows.push(row as u32);
-        self.columns.push(column as u32);
+        add(&mut self.rows, row as u32);
+        add(&mut self.columns, column as u32);
         // Neither a NUL nor anything that is not UTF-8 is left in it.
         self.values.push(repair::shown(value).as_bytes(), &mut 0);
     }
@@ -41,13 +42,23 @@ impl Problems {
         let record = |row: &u32| records.and_then(|records| records.text_at(*row as usize));
         Table {
             columns: vec![
-                ("record".to_owned(), Column::text(self.rows.iter().map(record))),
-                (
-                    "field".to_owned(),
-                    Column::text(self.columns.iter().map(|column| names.get(*column as usize).copied())),
-                ),
+                ("record".to_owned(), texts(self.rows.iter().map(record))),
+                ("field".to_owned(), texts(self.columns.iter().map(|column| names.get(*column as usize).copied()))),
                 ("value".to_owned(), self.values.finish()),
             ],
         }
     }
+}
+
+/// A column of texts; what finds no place is remembered, as in all columns that grow with the data.
+fn texts<'a>(values: impl Iterator<Item = Option<&'a str>>) -> Column {
+    let mut texts = TextBuilder::new();
+    for value in values {
+        match value {
+            None => texts.push_missing(),
+            // These are texts already.
+            Some(text) => drop(texts.push(text.as_bytes(), &mut 0)),
+        }
+    }
+    texts.finish()
 }

@@ -5,12 +5,15 @@ use std::hash::{BuildHasher, Hasher};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-use super::growth::add;
+use super::growth::{add, dropped, is_some_left};
 use super::repair;
 use crate::value::{Column, Texts};
 
 /// From this many distinct texts on it is asked whether looking for equals pays.
 const ENOUGH: usize = 2048;
+
+/// From this many texts on it is asked, whenever their number has doubled, whether memory is left.
+const LARGE: u32 = 65_536;
 
 /// Texts by their ids.
 pub(super) struct TextBuilder {
@@ -75,10 +78,22 @@ impl TextBuilder {
     }
 
     fn add(&mut self, text: &str, hash: u64) -> u32 {
-        let id = self.texts.push(text);
+        let Ok(id) = self.texts.try_push(text) else {
+            dropped();
+            return Column::MISSING;
+        };
+        // A block of texts grows as seldom as their number doubles.
+        if id >= LARGE && id.is_power_of_two() && !is_some_left() {
+            dropped();
+        }
         let (texts, hasher) = (&self.texts, &self.hasher);
         if let Some(index) = &mut self.index {
-            index.insert_unique(hash, id, |id| hash_of(hasher, texts.get(*id).unwrap_or_default().as_bytes()));
+            let hash_of_id = |id: &u32| hash_of(hasher, texts.get(*id).unwrap_or_default().as_bytes());
+            if index.try_reserve(1, hash_of_id).is_err() {
+                dropped();
+                return id;
+            }
+            index.insert_unique(hash, id, hash_of_id);
             // Notes, names, ids: hardly a text comes twice, and each would be looked for in vain.
             let distinct = texts.len();
             if distinct >= ENOUGH && distinct.is_power_of_two() && distinct * 10 > self.seen * 7 {

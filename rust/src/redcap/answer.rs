@@ -64,6 +64,7 @@ impl Sink for Collected {
             return Err(Error::new(Kind::NotRedcap, "the answer is far larger than REDCap's answer to this would be")
                 .hint("check `redcap_uri`: the API address ends in `/api/`"));
         }
+        self.body.try_reserve(chunk.len()).map_err(|_| Error::memory())?;
         self.body.extend_from_slice(chunk);
         Ok(())
     }

@@ -51,13 +51,46 @@ fn list(object: &Robj) -> Result<Value> {
 /// A data frame. Its columns are of one length, or R would not have made it.
 fn table(object: &Robj) -> Result<Value> {
     let list = object.as_list().ok_or_else(|| unknown("an object that is no list"))?;
+    let rows = rows(object);
     let columns = names(object, list.len())?.into_iter().zip(list.values()).enumerate();
-    let columns = columns.map(|(n, (name, item))| match column(&item) {
+    let columns = columns.map(|(n, (name, item))| match shaped(&item, rows).and_then(|()| column(&item)) {
         Ok(column) => Ok((name, column)),
         // By its number: a name could be anything, a token for one.
         Err(error) => Err(Error { message: format!("column {} of the data frame: {}", n + 1, error.message), ..error }),
     });
     Ok(Value::Table(Table { columns: columns.collect::<Result<_>>()? }))
+}
+
+/// The rows of a data frame.
+fn rows(object: &Robj) -> Option<usize> {
+    object.get_attrib("row.names").map(|names| names.len())
+}
+
+/// A column of a data frame may be a matrix, a list or another data frame: as a plain column it would lose all but its
+/// first part. And a data frame that was put together by hand may have columns of any length.
+fn shaped(item: &Robj, rows: Option<usize>) -> Result<()> {
+    let plain = |what| {
+        Err(unknown(what).hint("Give each of its parts a column of its own, as `do.call(data.frame, data)` does."))
+    };
+    if item.get_attrib("dim").is_some() {
+        return plain("a column with `dim` (a matrix or an array)");
+    }
+    if item.rtype() == Rtype::List {
+        return plain("a column that is a list or a data frame");
+    }
+    if rows != Some(item.len()) {
+        let message = format!("it has {} values where the data frame has {} rows", item.len(), rows.unwrap_or(0));
+        return Err(Error::new(Kind::Argument, message).hint("Make the data frame anew with `data.frame()`."));
+    }
+    Ok(())
+}
+
+/// A copy; there may be no memory for it.
+fn copied<T: Copy>(cells: &[T]) -> Result<Vec<T>> {
+    let mut all = Vec::new();
+    all.try_reserve_exact(cells.len()).map_err(|_| Error::memory())?;
+    all.extend_from_slice(cells);
+    Ok(all)
 }
 
 fn column(object: &Robj) -> Result<Column> {
@@ -69,7 +102,14 @@ fn column(object: &Robj) -> Result<Column> {
         Rtype::Integers if object.is_factor() => {
             let levels = object.get_attrib("levels").ok_or_else(|| unknown("a factor without levels"))?;
             let levels = strings(&levels)?.map(checked).collect::<Result<Texts>>()?;
-            Ok(Column::Factor { codes: object.as_integer_slice().unwrap_or_default().to_vec(), levels })
+            let codes = copied(object.as_integer_slice().unwrap_or_default())?;
+            // R shows nothing for such a code, and writes nothing that would tell of it.
+            let known =
+                |code: &i32| code.is_na() || usize::try_from(*code).is_ok_and(|n| (1..=levels.len()).contains(&n));
+            if !codes.iter().all(known) {
+                return Err(unknown("a factor with a code beyond its levels").hint("Make it anew with `factor()`."));
+            }
+            Ok(Column::Factor { codes, levels })
         }
         Rtype::Integers | Rtype::Doubles | Rtype::Logicals => numbers(object),
         other => Err(unknown(&format!("a column of type `{other:?}`"))),
@@ -85,17 +125,17 @@ fn numbers(object: &Robj) -> Result<Column> {
     let is = |class: &str| object.inherits(class);
     let reals = || {
         if let Some(cells) = object.as_real_slice() {
-            return cells.to_vec();
+            return copied(cells);
         }
         let cells = object.as_integer_slice().unwrap_or_default().iter();
-        cells.map(|n| if n.is_na() { Column::NO_REAL } else { f64::from(*n) }).collect()
+        Ok(cells.map(|n| if n.is_na() { Column::NO_REAL } else { f64::from(*n) }).collect())
     };
     if is("Date") {
-        return Ok(Column::Date(reals()));
+        return Ok(Column::Date(reals()?));
     }
     // What the clock shows, as if it were UTC: R has moved the column.
     if is("POSIXct") {
-        return Ok(Column::DateTime { seconds: reals(), zone: "UTC".to_owned() });
+        return Ok(Column::DateTime { seconds: reals()?, zone: "UTC".to_owned() });
     }
     let classes = object.class().map(|classes| classes.map(str::to_owned).collect::<Vec<_>>()).unwrap_or_default();
     if let Some(other) = classes.iter().find(|class| !PLAIN.contains(&class.as_str())) {
@@ -109,8 +149,8 @@ fn numbers(object: &Robj) -> Result<Column> {
             Column::flag(flags.iter().map(|flag| (!flag.is_na()).then(|| flag.is_true())))
         }
         // R's mark for a missing number is the core's.
-        Rtype::Integers => Column::Int(object.as_integer_slice().unwrap_or_default().to_vec()),
-        _ => Column::Real(object.as_real_slice().unwrap_or_default().to_vec()),
+        Rtype::Integers => Column::Int(copied(object.as_integer_slice().unwrap_or_default())?),
+        _ => Column::Real(copied(object.as_real_slice().unwrap_or_default())?),
     })
 }
 
@@ -119,14 +159,16 @@ fn numbers(object: &Robj) -> Result<Column> {
 fn texts(object: &Robj) -> Result<(Vec<u32>, Texts)> {
     let mut known: HashMap<*const u8, u32> = HashMap::new();
     let mut dictionary = Texts::default();
-    let mut ids = Vec::with_capacity(object.len());
+    let mut ids = Vec::new();
+    ids.try_reserve_exact(object.len()).map_err(|_| Error::memory())?;
     for text in strings(object)? {
         ids.push(if text.is_na() {
             Column::MISSING
         } else if let Some(id) = known.get(&text.as_ptr()) {
             *id
         } else {
-            let id = dictionary.push(checked(text)?);
+            let id = dictionary.try_push(checked(text)?).map_err(|_| Error::memory())?;
+            known.try_reserve(1).map_err(|_| Error::memory())?;
             known.insert(text.as_ptr(), id);
             id
         });

@@ -1,6 +1,7 @@
 //! The doorway between R and the core: starts an operation, asks how it goes, gives its answer to R.
 //!
-//! Nothing unwinds and no R error is raised from here. extendr would hand a message to R as a *format string*
+//! Nothing unwinds out of here, and no R error crosses these frames: R's vectors are made in C, which holds an error
+//! of R's (there is no memory, most often) until these functions have returned. extendr would hand a message to R as a *format string*
 //! (`%s` in it crashes R), so each function takes and returns plain R objects: the answer is a list with `kind`
 //! (`"ok"`, `"pending"`, `"error"`), and `R/call-core.R` raises the error.
 
@@ -14,6 +15,7 @@ mod to_r;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use columns::Unwinding;
 use extendr_api::prelude::*;
 use keycap::net::io::Poll;
 use keycap::{Error, Kind, Value};
@@ -75,6 +77,22 @@ fn kc_shutdown() -> Robj {
     })
 }
 
+/// The answer where R had no memory for the one that it should get. Called from C.
+#[extendr]
+fn kc_no_memory() -> Robj {
+    answered(|| Err(Error::memory()))
+}
+
+/// The answer where R could not give an argument's values. Called from C.
+#[extendr]
+fn kc_unreadable() -> Robj {
+    answered(|| {
+        Err(Error::new(Kind::Argument, "R could not give the values of an argument").hint(
+            "R may be short of memory, or the data are read from a file that is gone; make them ordinary vectors first",
+        ))
+    })
+}
+
 /// Called once when R loads the library. A panic's text may quote what the code worked on, so it is never
 /// printed, whatever `RUST_BACKTRACE` or `EXTENDR_BACKTRACE` say; R hears of it as an internal error.
 #[unsafe(no_mangle)]
@@ -84,13 +102,25 @@ pub extern "C" fn keycapr_init() {
 
 /// Turns whatever happens in `body`, a panic included, into an answer.
 fn answered(body: impl FnOnce() -> keycap::Result<Robj>) -> Robj {
-    match catch_unwind(AssertUnwindSafe(body)) {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(error)) => to_r::error(&[], &error),
-        Err(_) => to_r::error(
-            &[],
-            &Error::new(Kind::Internal, "keycap failed in a way that it should not")
-                .hint("The operation was given up; please report what you did, without any token."),
-        ),
-    }
+    let answer = caught(|| body().unwrap_or_else(|error| to_r::error(&[], &error)));
+    // Making the answer for an error can fail as well.
+    answer.or_else(|error| caught(|| to_r::error(&[], &error))).unwrap_or_else(|_| ().into())
+}
+
+/// What `body` makes, or why it was left. Where R jumps, the answer is nothing: C holds the jump and does not look at it.
+fn caught(body: impl FnOnce() -> Robj) -> keycap::Result<Robj> {
+    catch_unwind(AssertUnwindSafe(body)).or_else(|reason| {
+        // A table is gone, and the memory that it took is needed.
+        allocator::give_back();
+        match reason.downcast_ref() {
+            Some(Unwinding::Jump) => Ok(().into()),
+            Some(Unwinding::Memory) => Err(Error::memory()),
+            None => Err(broken()),
+        }
+    })
+}
+
+fn broken() -> Error {
+    Error::new(Kind::Internal, "keycap failed in a way that it should not")
+        .hint("The operation was given up; please report what you did, without any token.")
 }

@@ -6,7 +6,7 @@ use extendr_api::prelude::*;
 use keycap::ctx::Event;
 use keycap::{Column, Error, Table, Value};
 
-use crate::columns;
+use crate::columns::{self, attribute};
 
 /// The operation is done.
 pub(crate) fn ok(events: &[Event], value: Value) -> Robj {
@@ -24,7 +24,7 @@ pub(crate) fn error(events: &[Event], error: &Error) -> Robj {
     let error = named([
         ("kind", text(error.kind.as_str())),
         ("message", text(&printable(&error.message))),
-        ("hints", Strings::from_values(error.hints.iter().map(|hint| printable(hint))).into()),
+        ("hints", columns::strings(error.hints.iter().map(|hint| printable(hint)))),
         ("fields", named(fields.collect::<Vec<_>>())),
     ]);
     answer("error", events, [("error", error)])
@@ -38,11 +38,11 @@ pub(crate) fn value(value: Value) -> Robj {
         Value::Text(text) => self::text(&without_nul(&text)),
         // R's whole numbers have 32 bits, and the smallest is `NA`; a double is exact up to 2^53.
         Value::Whole(number) => match i32::try_from(number) {
-            Ok(number) if number != i32::MIN => number.into(),
-            _ => (number as f64).into(),
+            Ok(number) if number != i32::MIN => columns::ints(&[number]),
+            _ => columns::reals(&[number as f64]),
         },
-        Value::Real(number) => number.into(),
-        Value::Flag(flag) => flag.into(),
+        Value::Real(number) => columns::reals(&[number]),
+        Value::Flag(flag) => columns::flags(&[i8::from(flag)]),
         Value::List(items) => list(items),
         Value::Table(table) => data_frame(table),
     }
@@ -71,10 +71,11 @@ fn answer<const N: usize>(kind: &str, events: &[Event], rest: [(&str, Robj); N])
         Event::Once(shown) => named([("kind", text("once")), ("text", text(&printable(shown)))]),
         Event::Warning(shown) => named([("kind", text("warning")), ("text", text(&printable(shown)))]),
         Event::Progress { bytes, rows } => {
-            named([("kind", text("progress")), ("bytes", (*bytes as f64).into()), ("rows", (*rows as f64).into())])
+            let figure = |figure: u64| columns::reals(&[figure as f64]);
+            named([("kind", text("progress")), ("bytes", figure(*bytes)), ("rows", figure(*rows))])
         }
     });
-    let events = List::from_values(events.collect::<Vec<_>>()).into();
+    let events = columns::list(&events.collect::<Vec<_>>());
     named([("kind", text(kind)), ("events", events)].into_iter().chain(rest).collect::<Vec<_>>())
 }
 
@@ -83,23 +84,23 @@ fn list(items: Vec<(String, Value)>) -> Robj {
     if unnamed {
         let texts: Option<Vec<_>> = items.iter().map(|(_, item)| item.as_text().map(without_nul)).collect();
         return match texts {
-            Some(texts) if !texts.is_empty() => Strings::from_values(texts).into(),
-            _ => List::from_values(items.into_iter().map(|(_, item)| value(item)).collect::<Vec<_>>()).into(),
+            Some(texts) if !texts.is_empty() => columns::strings(texts),
+            _ => columns::list(&items.into_iter().map(|(_, item)| value(item)).collect::<Vec<_>>()),
         };
     }
     let (names, items): (Vec<_>, Vec<_>) = items.into_iter().unzip();
     named(names.iter().map(String::as_str).zip(items.into_iter().map(value)).collect::<Vec<_>>())
 }
 
-/// Built by hand as a list with `class` and `row.names`: calling `data.frame()` would let an R error jump out.
+/// Built by hand as a list with `class` and `row.names`, without running R's code.
 fn data_frame(table: Table) -> Robj {
     let rows = table.columns.first().map_or(0, |(_, column)| column.len());
     let (names, columns): (Vec<_>, Vec<_>) = table.columns.into_iter().unzip();
     let mut frame = named(names.iter().map(String::as_str).zip(converted(columns)).collect::<Vec<_>>());
     // R's short form of row names: `c(NA, -n)`.
-    let row_names = Integers::from_values([Rint::na(), Rint::from(-(rows as i32))]);
-    attribute(&mut frame, "class", "data.frame".into());
-    attribute(&mut frame, "row.names", row_names.into());
+    let row_names = columns::ints(&[Column::NO_INT, -(rows as i32)]);
+    attribute(&mut frame, c"class", &text("data.frame"));
+    attribute(&mut frame, c"row.names", &row_names);
     frame
 }
 
@@ -150,25 +151,25 @@ fn column(column: Column) -> Robj {
         Column::Text { ids, dictionary } => columns::texts(&ids, &dictionary),
         Column::Date(days) => {
             let mut column = columns::reals(&days);
-            attribute(&mut column, "class", "Date".into());
+            attribute(&mut column, c"class", &text("Date"));
             column
         }
         // What the clock showed, as if it were UTC. Only R knows the zones: it moves the column where the attribute
         // names another one.
         Column::DateTime { seconds, zone } => {
             let mut column = columns::reals(&seconds);
-            attribute(&mut column, "class", Strings::from_values(["POSIXct", "POSIXt"]).into());
-            attribute(&mut column, "tzone", text("UTC"));
+            attribute(&mut column, c"class", &columns::strings(["POSIXct", "POSIXt"]));
+            attribute(&mut column, c"tzone", &text("UTC"));
             if zone != "UTC" {
-                attribute(&mut column, "keycap_tz", text(&without_nul(&zone)));
+                attribute(&mut column, c"keycap_tz", &text(&without_nul(&zone)));
             }
             column
         }
         Column::Factor { codes, levels } => {
             let mut column = columns::ints(&codes);
             let all: Vec<u32> = (0..levels.len() as u32).collect();
-            attribute(&mut column, "levels", columns::texts(&all, &levels));
-            attribute(&mut column, "class", "factor".into());
+            attribute(&mut column, c"levels", &columns::texts(&all, &levels));
+            attribute(&mut column, c"class", &text("factor"));
             column
         }
     }
@@ -176,18 +177,11 @@ fn column(column: Column) -> Robj {
 
 fn named<'a>(items: impl IntoIterator<Item = (&'a str, Robj)>) -> Robj {
     let (names, values): (Vec<_>, Vec<_>) = items.into_iter().map(|(name, item)| (without_nul(name), item)).unzip();
-    let mut list: Robj = List::from_values(values).into();
-    attribute(&mut list, "names", Strings::from_values(names).into());
+    let mut list = columns::list(&values);
+    attribute(&mut list, c"names", &columns::strings(names));
     list
 }
 
 fn text(text: &str) -> Robj {
-    Strings::from_values([text]).into()
-}
-
-/// Setting an attribute of the right type and length on a fresh list cannot fail; a panic here would still end as
-/// an internal error and not in R.
-fn attribute(object: &mut Robj, name: &str, attribute: Robj) {
-    let set = object.set_attrib(name, attribute).is_ok();
-    debug_assert!(set, "attribute {name}");
+    columns::strings([text])
 }
