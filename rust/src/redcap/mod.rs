@@ -6,6 +6,7 @@
 mod answer;
 mod any;
 mod classify;
+mod escapes;
 mod file_name;
 mod limiter;
 mod method;

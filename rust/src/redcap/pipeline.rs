@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use super::answer::{Collected, Sink};
 use super::classify::{Head, MOST_TEXT, classify, head_of, is_data, is_file, is_out_of_memory};
+use super::escapes::Watch;
 use super::request::{Expect, Request};
 use super::{file_name, limiter, policy};
 use crate::audit::{Entry, Intent, Outcome, RedcapUser, Refused, SharedLog};
@@ -18,7 +19,7 @@ use crate::hex::hex;
 use crate::net::{Answer, Client, Fault, Origin, WipedBody};
 use crate::project::{Bound, Project, Registries};
 use crate::store::{self, Found, Wanted};
-use crate::token::{BodyWatch, Form, Scrubber};
+use crate::token::{Form, Scrubber};
 
 /// Pauses before a read is tried again.
 const PAUSES: [Duration; 5] = [
@@ -298,7 +299,7 @@ impl Operation {
             return Err(Failed { error, again });
         }
         sink.begin(name.map(|name| scrubber.scrub(&name)).as_deref())?;
-        let mut watch = scrubber.watch();
+        let mut watch = Watch::new(scrubber, request.expect);
         // What a sink says of the data may quote them.
         let plain = |error: Error| error.map_texts(|text| scrubber.scrub(text));
         deliver(&head, &mut watch, sink).map_err(plain)?;
@@ -337,7 +338,7 @@ async fn gather(
 }
 
 /// Hands a chunk of data on, unless the token stands in it: clinical data is never altered, so it is withheld.
-fn deliver(chunk: &[u8], watch: &mut BodyWatch<'_>, sink: &mut dyn Sink) -> Result<()> {
+fn deliver(chunk: &[u8], watch: &mut Watch<'_>, sink: &mut dyn Sink) -> Result<()> {
     if watch.sees(chunk) {
         return Err(Error::new(Kind::TokenEcho, "the server's data contains the token itself; it was withheld")
             .hint("look for the token in the project's data or in its file repository and remove it there")
