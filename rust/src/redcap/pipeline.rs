@@ -98,6 +98,8 @@ impl Operation {
             self.or_refused(request, permit).await?;
             let found = self.look_up().await;
             self.or_refused(request, found).await?;
+            let harmless = self.without_token(request);
+            self.or_refused(request, harmless).await?;
             let failed = match self.send(request, sink).await {
                 Ok(()) => return Ok(()),
                 Err(failed) => failed,
@@ -154,6 +156,17 @@ impl Operation {
         texts.into_iter().any(|text| watch.sees(text.as_bytes()) || watch.sees(b"\n"))
     }
 
+    /// The token goes into the field that is its own, and into no other: what is sent as data stays on the server for
+    /// all to read.
+    fn without_token(&self, request: &Request) -> Result<()> {
+        let Some(found) = &self.found else { return Ok(()) };
+        let scrubber = found.secret.scrubber();
+        match request.texts().find(|(_, text)| scrubber.watch().sees(text)) {
+            None => Ok(()),
+            Some((name, _)) => Err(token_in_data(&scrubber.scrub(name))),
+        }
+    }
+
     /// The token goes only to the origin that its name is bound to, by the user's own registry, this session's,
     /// or the site's list of servers. Comes before any look-up. From here on the registry's entry is what counts:
     /// an object may say that it is another project, whose token the keyring has under its short name.
@@ -174,7 +187,7 @@ impl Operation {
     async fn or_refused(&self, request: &Request, allowed: Result<()>) -> Result<()> {
         let Err(error) = allowed else { return Ok(()) };
         let refused = Refused {
-            action: request.action(),
+            action: self.scrub(&request.action()),
             project: Some(self.project.short_name.as_str().to_owned()),
             origin: Some(self.origin.to_string()),
             token_name: Some(self.project.token_name.as_str().to_owned()),
@@ -403,6 +416,13 @@ impl Failed {
         let again = fault.error.kind == Kind::Connection;
         Self { error: fault.error, again }
     }
+}
+
+/// The error for the token among what is to be sent as data.
+pub(crate) fn token_in_data(argument: &str) -> Error {
+    Error::new(Kind::TokenInArgument, format!("`{argument}` contains this project's token, and nothing was sent"))
+        .hint("take it out of the data, and regenerate the token: whoever may read the data has read it")
+        .field("argument", argument)
 }
 
 /// The error for an import whose bytes went out and of which nobody knows what became of it.
