@@ -196,6 +196,11 @@ impl Request {
         }
     }
 
+    /// Whether it brings data or a file along: the server may work at them for minutes.
+    pub(crate) fn brings_data(&self) -> bool {
+        self.upload.is_some() || self.parameters.iter().any(|(name, _)| matches!(name.as_ref(), "data" | "odm"))
+    }
+
     /// Everything in it that somebody wrote, each text under the name of its parameter.
     pub(super) fn texts(&self) -> impl Iterator<Item = (&str, &[u8])> {
         let values = self.parameters.iter().flat_map(|(name, value)| {
