@@ -12,7 +12,7 @@ use super::classify::{Head, MOST_TEXT, classify, head_of, is_data, is_file, is_o
 use super::escapes::Watch;
 use super::request::{Expect, Request};
 use super::{file_name, limiter, policy};
-use crate::audit::{Entry, Intent, Outcome, RedcapUser, Refused, SharedLog};
+use crate::audit::{Entry, Intent, OpenCall, RedcapUser, Refused, SharedLog};
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
 use crate::hex::hex;
@@ -235,17 +235,15 @@ impl Operation {
         let answered = self.answer(request, body, &scrubber, sink, &mut open).await;
         open.outcome.duration = self.ctx.clock.elapsed().saturating_sub(started);
         open.outcome.class = answered.as_ref().map_or_else(|f| f.error.kind.as_str(), |()| "ok").to_owned();
-        let outcome = open.close();
-        let written = self.audit.finish(outcome).await;
+        let written = open.finish().await;
         answered?;
         Ok(written?)
     }
 
     async fn intent(&self, request: &Request, found: &Found) -> Result<OpenCall> {
-        let call_id = call_id(&self.ctx)?;
         let declared = (!self.nameless).then_some(&self.project);
         let intent = Intent {
-            call_id: call_id.clone(),
+            call_id: call_id(&self.ctx)?,
             action: request.action(),
             project: self.project.short_name.as_str().to_owned(),
             project_id: declared.and_then(|project| project.project_id.as_ref()?.parse().ok()),
@@ -256,9 +254,7 @@ impl Operation {
             source_request_id: found.request_id.clone(),
             fingerprint: found.secret.fingerprint().to_string(),
         };
-        self.audit.begin(intent).await?;
-        let outcome = Outcome { call_id, class: Kind::Interrupted.as_str().to_owned(), ..Outcome::default() };
-        Ok(OpenCall { audit: Some(self.audit.clone()), outcome })
+        self.audit.begin(intent).await
     }
 
     async fn answer(
@@ -358,29 +354,6 @@ fn deliver(chunk: &[u8], watch: &mut Watch<'_>, sink: &mut dyn Sink) -> Result<(
             .hint("regenerate the token: whoever may read that data has read it"));
     }
     sink.take(chunk)
-}
-
-/// A call between its intent and its outcome. Dropped without an outcome (the user interrupted), it says so.
-struct OpenCall {
-    audit: Option<SharedLog>,
-    outcome: Outcome,
-}
-
-impl OpenCall {
-    fn close(mut self) -> Outcome {
-        self.audit = None;
-        self.outcome.clone()
-    }
-}
-
-impl Drop for OpenCall {
-    fn drop(&mut self) {
-        if let Some(audit) = self.audit.take() {
-            // Nobody is left to be told; the intent stands either way.
-            let log = audit.blocking();
-            let _ = log.finish(std::slice::from_ref(&self.outcome)).and_then(|()| log.sync());
-        }
-    }
 }
 
 /// As long as an answer is not known to be free of the token, its connection is not kept: what came over it stays
