@@ -445,8 +445,12 @@ mod tests {
         }
         world.syncs();
         let held = held(&world);
-        let finishing: Vec<_> = open.into_iter().map(|call| tokio::spawn(call.well())).collect();
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        let mut finishing = Vec::new();
+        for call in open {
+            finishing.push(tokio::spawn(call.well()));
+            // The first one's round is under way; the others wait for the next one.
+            tokio::time::sleep(Duration::from_millis(40)).await;
+        }
         for call in &finishing {
             call.abort();
         }
