@@ -13,7 +13,7 @@ use crate::error::{Error, Kind, Result};
 /// An exclusive lock on a side file, which is never renamed or removed. Opened anew for each use: a lock on a
 /// descriptor that was inherited through a fork excludes nothing. Released on drop.
 pub(crate) struct SideLock {
-    _file: File,
+    file: File,
 }
 
 impl SideLock {
@@ -23,7 +23,7 @@ impl SideLock {
         let start = Instant::now();
         loop {
             match file.try_lock() {
-                Ok(()) => return Ok(Self { _file: file }),
+                Ok(()) => return Ok(Self { file }),
                 Err(fs::TryLockError::Error(e)) => return Err(fault(path, "cannot be locked", &e)),
                 Err(fs::TryLockError::WouldBlock) if start.elapsed() >= patience => {
                     return Err(Error::new(Kind::File, format!("`{}` is locked by another process", path.display()))
@@ -32,6 +32,14 @@ impl SideLock {
                 Err(fs::TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(20)),
             }
         }
+    }
+}
+
+impl Drop for SideLock {
+    /// Unlocks by name: closing alone does not unlock while a child process, forked in between, has the descriptor
+    /// too.
+    fn drop(&mut self) {
+        let _ = self.file.unlock();
     }
 }
 
@@ -472,6 +480,20 @@ mod tests {
         assert!(refused(&fifo, false).message.contains("not an ordinary file"));
         let error = SideLock::take(&fifo, true, Duration::ZERO).map(|_| ()).unwrap_err();
         assert_eq!(error.kind, Kind::File);
+    }
+
+    #[test]
+    fn a_child_that_has_inherited_the_descriptor_does_not_keep_the_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.lock");
+        let held = SideLock::take(&path, false, Duration::ZERO).unwrap();
+        let inherited = held.file.try_clone().unwrap();
+        let mut child = std::process::Command::new("sleep").arg("60").stdin(inherited).spawn().unwrap();
+        drop(held);
+        let again = SideLock::take(&path, false, Duration::ZERO).map(drop);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        again.unwrap();
     }
 
     #[test]

@@ -83,7 +83,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 pub use entry::{Entry, Intent, Outcome, RedcapUser, Refused};
-pub(crate) use shared::{SharedLog, SharedLogs};
+pub(crate) use shared::{OpenCall, SharedLog, SharedLogs};
 pub use verify::{Fault, Verdict, verify};
 
 use crate::ctx::Clock;
@@ -97,7 +97,7 @@ use segment::Segment;
 use who::Who;
 
 /// How long the lock is waited for.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The log of one folder. Its methods block (on the lock, on the disk); any number of threads and processes
 /// may call them at once. It holds no open file.

@@ -8,6 +8,7 @@ use super::ctx;
 use super::tokens::project;
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
+use crate::net::NetSettings;
 use crate::net::io::{self, Task};
 use crate::project::Project;
 use crate::records::{self, Got, Type, give_types};
@@ -213,9 +214,7 @@ fn run(
     let plan = Plan::new(ask)?;
     let sandbox = session.is_sandbox(&project.redcap_uri);
     let mut ctx = ctx(session, Environment::take(&project.token_name))?;
-    if plan.takes_time() {
-        ctx.settings.net.timeout = ctx.settings.net.timeout.max(PATIENCE);
-    }
+    ctx.settings.net.timeout = patience(&plan, ctx.settings.net.timeout);
     // A write is never sent twice, so it goes out on a connection that has not gone stale.
     let settings = &ctx.settings.net;
     let client = if plan.request.writes { ctx.net.fresh_client(settings) } else { ctx.net.client(settings) }?;
@@ -237,6 +236,13 @@ fn run(
         };
         Ok(Value::list([("data", data)]))
     })
+}
+
+/// How long the answer to a call may take. Giving up on a write leaves its outcome unknown, and whoever waits can
+/// interrupt at any time; a time-out that somebody set for writes counts.
+fn patience(plan: &Plan, set: Duration) -> Duration {
+    let imports = plan.request.writes && (plan.upload.is_some() || plan.request.brings_data());
+    if plan.takes_time() || (imports && set == NetSettings::default().timeout) { set.max(PATIENCE) } else { set }
 }
 
 fn say_types(ctx: &Ctx, left: &[String]) {
@@ -364,6 +370,35 @@ mod tests {
         ] {
             assert_eq!(one(&value).unwrap(), written);
         }
+    }
+
+    #[test]
+    fn what_brings_data_or_a_file_along_is_waited_for_as_long_as_an_import() {
+        let short = NetSettings::default().timeout;
+        let plan = |content: &str, parameters: &[(&str, &str)], file: Option<&str>| {
+            let parameters = parameters.iter().map(|(name, value)| ((*name).to_owned(), Parameter::from(*value)));
+            Plan::new(Ask {
+                parameters: parameters.collect(),
+                file: file.map(PathBuf::from),
+                ..ask(content, Vec::new())
+            })
+            .unwrap()
+        };
+        let upload = [("action", "import"), ("file", "a.pdf"), ("record", "1"), ("field", "f")];
+        for long in [
+            plan("record", &[("data", "id\n1"), ("format", "csv")], None),
+            plan("metadata", &[("data", "[]"), ("format", "json")], None),
+            plan("of_the_future", &[("action", "import"), ("data", "x"), ("format", "csv")], None),
+            plan("file", &upload, Some("/tmp/a.pdf")),
+            plan("record", &[], None),
+        ] {
+            assert_eq!(patience(&long, short), PATIENCE, "{long:?}");
+        }
+        let delete = plan("record", &[("action", "delete"), ("records", "1")], None);
+        assert_eq!(patience(&delete, short), short);
+        // Whoever sets one means it.
+        let import = plan("record", &[("data", "id\n1"), ("format", "csv")], None);
+        assert_eq!(patience(&import, Duration::from_secs(7)), Duration::from_secs(7));
     }
 
     #[test]

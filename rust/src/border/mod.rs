@@ -17,6 +17,7 @@ mod tokens;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::audit;
 use crate::ctx::{Ctx, Events, Shared, SystemClock, SystemRandom};
 use crate::error::{Error, Kind, Result};
 use crate::net::io::{self, Task};
@@ -66,12 +67,17 @@ pub fn start(op: &str, args: Value, session: &Value) -> Result<Task> {
 }
 
 /// Ends the threads, for the library to be unloaded; what runs is cancelled, and a later [`start`] begins anew.
-/// Sandboxes are to be stopped before. Waits `bound` at most. False if a thread still runs then: the library's code
-/// must stay in memory.
+/// Sandboxes are to be stopped before. Waits `bound` at most, and where the audit log is busy as long as it is waited
+/// for otherwise: what was cancelled gets its outcome. False if a thread still runs then: the library's code must stay
+/// in memory.
 pub fn shutdown(bound: Duration) -> bool {
     let until = Instant::now() + bound;
     let io_ended = io::shutdown(bound);
-    threads::all_ended(until) && io_ended
+    if let Some(shared) = known_shared() {
+        shared.audit.settled(Instant::now() + audit::PATIENCE);
+    }
+    // The one that wrote the last outcome is about to end.
+    threads::all_ended(until.max(Instant::now() + Duration::from_millis(100))) && io_ended
 }
 
 /// The process's clients: kept between operations, so that a second call is quick. Touched on the host's
@@ -84,15 +90,18 @@ fn net() -> Net {
 /// What the calls of this process do together. Touched on the host's thread alone, so that no lock of it can be held by
 /// another thread when the host forks; a forked child forgets the parent's, whose locks it may have inherited locked.
 fn shared() -> Shared {
-    static SHARED: Mutex<Option<Own<Shared>>> = Mutex::new(None);
-    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(shared) = shared.as_ref().and_then(Own::get) {
-        return shared.clone();
-    }
-    let new = Shared::default();
-    *shared = Some(Own::new(new.clone()));
-    new
+    known_shared().unwrap_or_else(|| {
+        let new = Shared::default();
+        *SHARED.lock().unwrap_or_else(PoisonError::into_inner) = Some(Own::new(new.clone()));
+        new
+    })
 }
+
+fn known_shared() -> Option<Shared> {
+    SHARED.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(Own::get).cloned()
+}
+
+static SHARED: Mutex<Option<Own<Shared>>> = Mutex::new(None);
 
 /// Builds the world of an operation, on the host's thread. Events are bound when the task starts.
 fn ctx(session: &Session, env: Environment) -> Result<Ctx> {

@@ -17,7 +17,7 @@ use crate::project::Project;
 use crate::records::body::Body;
 use crate::records::ids::Ids;
 use crate::records::intake::Intake;
-use crate::redcap::{Expect, Operation, Request, identify};
+use crate::redcap::{Expect, Operation, Request, identify, token_in_data};
 use crate::value::{Column, Table, Value};
 
 use fields::{Fields, GROUP};
@@ -94,12 +94,7 @@ impl Job<'_> {
         let missing_codes = identify(self.ctx, entry, project.project_id.as_deref(), &information)?;
         let longitudinal = is_longitudinal(&information);
         if self.operation.token_is_in(texts(&import.data)) {
-            return Err(Error::new(
-                Kind::TokenInArgument,
-                "`data` contains this project's token, and nothing was sent",
-            )
-            .hint("take it out of the data, and regenerate the token: whoever may read the data has read it")
-            .field("argument", "data"));
+            return Err(token_in_data("data"));
         }
         let metadata = self.operation.collect(&Request::read("metadata", Expect::Json), MOST).await.map_err(unread)?;
         let fields = Fields::read(&metadata, &missing_codes)?;

@@ -25,8 +25,10 @@ use crate::net::ServerUrl;
 
 const WINDOW: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_secs(10);
-/// A file of permits is no larger: it holds at most 600, of 8 bytes each.
-const CAP: u64 = 64 << 10;
+/// The most permits that are taken at one time, those that are booked ahead among them.
+const MOST: usize = 8192;
+/// No file of permits that keycap wrote is larger: most of it may be out of date.
+const CAP: u64 = 8 << 20;
 
 /// Where the calls of one process ask for permits: those who ask at the same time are served with one look into the
 /// server's file. Clones share it.
@@ -144,9 +146,16 @@ impl Permits {
         let mut times = read(&self.path)?;
         times.retain(|time| *time > now || now - *time < window);
         times.sort_unstable();
+        // So many are never granted: others wrote them.
+        times.truncate(MOST);
         for (at, time) in times.iter_mut().enumerate() {
             // So far ahead this one cannot be booked: a clock was set back, or others wrote the file.
             *time = (*time).min(now + (at / self.limit) as u64 * window);
+        }
+        if times.len() + n > MOST {
+            // What is out of date, or nonsense, goes all the same, so that this ends by itself.
+            write(&self.path, &times, self.shared)?;
+            return Err(too_many(&self.path, times.len(), self.limit));
         }
         let mut waits = Vec::new();
         for _ in 0..n {
@@ -161,6 +170,17 @@ impl Permits {
         write(&self.path, &times, self.shared)?;
         Ok(waits)
     }
+}
+
+/// The error for a queue that is too long.
+fn too_many(path: &Path, taken: usize, limit: usize) -> Error {
+    let minutes = taken.div_ceil(limit.max(1));
+    Error::new(
+        Kind::File,
+        format!("{taken} requests to this server went out in the last minute or wait for their turn"),
+    )
+    .hint(format!("at {limit} requests a minute that takes about {minutes} minutes: try again later"))
+    .field("path", path.display().to_string())
 }
 
 /// A folder that several users share must be there: made by the first of them, it would be that user's alone.
@@ -178,7 +198,11 @@ fn shared_folder(folder: &Path) -> Result<()> {
 }
 
 fn read(path: &Path) -> Result<Vec<u64>> {
-    let bytes = file::read_small(path, CAP, Source::Shared).map_err(|unfit| unfit.at(path, "cannot be read"))?;
+    let bytes = file::read_small(path, CAP, Source::Shared).map_err(|unfit| {
+        let is_large = matches!(unfit, file::Unfit::TooLarge(_));
+        let error = unfit.at(path, "cannot be read");
+        if is_large { error.hint("remove it: it holds nothing but the times of requests") } else { error }
+    })?;
     let bytes = bytes.unwrap_or_default();
     Ok(bytes.as_chunks::<8>().0.iter().map(|chunk| u64::from_be_bytes(*chunk)).collect())
 }
@@ -256,6 +280,35 @@ mod tests {
         let permits = permits(folder.path(), 2);
         std::fs::write(&permits.path, b"1234567890123").unwrap();
         assert!(permits.take(|| at(0), 1).is_ok());
+    }
+
+    #[test]
+    fn a_long_file_of_old_permits_is_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let permits = permits(folder.path(), 500);
+        let old: Vec<u8> = (0..20_000_u64).flat_map(|ms| (1_000_000_000 + ms).to_be_bytes()).collect();
+        std::fs::write(&permits.path, old).unwrap();
+        assert_eq!(one(&permits, 100_000), None);
+        assert_eq!(read(&permits.path).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_queue_that_is_too_long_is_refused_and_ends_by_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let permits = permits(folder.path(), 500);
+        for _ in 0..MOST / 64 {
+            permits.take(|| at(0), 64).unwrap();
+        }
+        let error = permits.take(|| at(0), 1).unwrap_err();
+        assert_eq!(error.kind, Kind::Limit);
+        assert!(error.message.contains("8192 requests to this server"), "{}", error.message);
+        assert!(error.hints[1].contains("about 17 minutes: try again later"), "{:?}", error.hints);
+        // The first 500 are out of date a minute later, and 500 may be booked again.
+        assert_eq!(one(&permits, 60_000), Some(Duration::from_secs(16 * 60 - 60)));
+        // Nonsense that others wrote, more than is ever granted and far ahead, is worked off at the same pace.
+        std::fs::write(&permits.path, u64::MAX.to_be_bytes().repeat(20_000)).unwrap();
+        assert_eq!(permits.take(|| at(0), 1).unwrap_err().kind, Kind::Limit);
+        assert!(permits.take(|| at(60_000), 1).is_ok());
     }
 
     #[test]

@@ -9,16 +9,17 @@ use zeroize::Zeroizing;
 
 use super::answer::{Collected, Sink};
 use super::classify::{Head, MOST_TEXT, classify, head_of, is_data, is_file, is_out_of_memory};
+use super::escapes::Watch;
 use super::request::{Expect, Request};
 use super::{file_name, limiter, policy};
-use crate::audit::{Entry, Intent, Outcome, RedcapUser, Refused, SharedLog};
+use crate::audit::{Entry, Intent, OpenCall, RedcapUser, Refused, SharedLog};
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
 use crate::hex::hex;
 use crate::net::{Answer, Client, Fault, Origin, WipedBody};
 use crate::project::{Bound, Project, Registries};
 use crate::store::{self, Found, Wanted};
-use crate::token::{BodyWatch, Form, Scrubber};
+use crate::token::{Form, Scrubber};
 
 /// Pauses before a read is tried again.
 const PAUSES: [Duration; 5] = [
@@ -97,6 +98,8 @@ impl Operation {
             self.or_refused(request, permit).await?;
             let found = self.look_up().await;
             self.or_refused(request, found).await?;
+            let harmless = self.without_token(request);
+            self.or_refused(request, harmless).await?;
             let failed = match self.send(request, sink).await {
                 Ok(()) => return Ok(()),
                 Err(failed) => failed,
@@ -153,6 +156,17 @@ impl Operation {
         texts.into_iter().any(|text| watch.sees(text.as_bytes()) || watch.sees(b"\n"))
     }
 
+    /// The token goes into the field that is its own, and into no other: what is sent as data stays on the server for
+    /// all to read.
+    fn without_token(&self, request: &Request) -> Result<()> {
+        let Some(found) = &self.found else { return Ok(()) };
+        let scrubber = found.secret.scrubber();
+        match request.texts().find(|(_, text)| scrubber.watch().sees(text)) {
+            None => Ok(()),
+            Some((name, _)) => Err(token_in_data(&scrubber.scrub(name))),
+        }
+    }
+
     /// The token goes only to the origin that its name is bound to, by the user's own registry, this session's,
     /// or the site's list of servers. Comes before any look-up. From here on the registry's entry is what counts:
     /// an object may say that it is another project, whose token the keyring has under its short name.
@@ -173,7 +187,7 @@ impl Operation {
     async fn or_refused(&self, request: &Request, allowed: Result<()>) -> Result<()> {
         let Err(error) = allowed else { return Ok(()) };
         let refused = Refused {
-            action: request.action(),
+            action: self.scrub(&request.action()),
             project: Some(self.project.short_name.as_str().to_owned()),
             origin: Some(self.origin.to_string()),
             token_name: Some(self.project.token_name.as_str().to_owned()),
@@ -221,17 +235,15 @@ impl Operation {
         let answered = self.answer(request, body, &scrubber, sink, &mut open).await;
         open.outcome.duration = self.ctx.clock.elapsed().saturating_sub(started);
         open.outcome.class = answered.as_ref().map_or_else(|f| f.error.kind.as_str(), |()| "ok").to_owned();
-        let outcome = open.close();
-        let written = self.audit.finish(outcome).await;
+        let written = open.finish().await;
         answered?;
         Ok(written?)
     }
 
     async fn intent(&self, request: &Request, found: &Found) -> Result<OpenCall> {
-        let call_id = call_id(&self.ctx)?;
         let declared = (!self.nameless).then_some(&self.project);
         let intent = Intent {
-            call_id: call_id.clone(),
+            call_id: call_id(&self.ctx)?,
             action: request.action(),
             project: self.project.short_name.as_str().to_owned(),
             project_id: declared.and_then(|project| project.project_id.as_ref()?.parse().ok()),
@@ -242,9 +254,7 @@ impl Operation {
             source_request_id: found.request_id.clone(),
             fingerprint: found.secret.fingerprint().to_string(),
         };
-        self.audit.begin(intent).await?;
-        let outcome = Outcome { call_id, class: Kind::Interrupted.as_str().to_owned(), ..Outcome::default() };
-        Ok(OpenCall { audit: Some(self.audit.clone()), outcome })
+        self.audit.begin(intent).await
     }
 
     async fn answer(
@@ -298,7 +308,7 @@ impl Operation {
             return Err(Failed { error, again });
         }
         sink.begin(name.map(|name| scrubber.scrub(&name)).as_deref())?;
-        let mut watch = scrubber.watch();
+        let mut watch = Watch::new(scrubber, request.expect);
         // What a sink says of the data may quote them.
         let plain = |error: Error| error.map_texts(|text| scrubber.scrub(text));
         deliver(&head, &mut watch, sink).map_err(plain)?;
@@ -337,36 +347,13 @@ async fn gather(
 }
 
 /// Hands a chunk of data on, unless the token stands in it: clinical data is never altered, so it is withheld.
-fn deliver(chunk: &[u8], watch: &mut BodyWatch<'_>, sink: &mut dyn Sink) -> Result<()> {
+fn deliver(chunk: &[u8], watch: &mut Watch<'_>, sink: &mut dyn Sink) -> Result<()> {
     if watch.sees(chunk) {
         return Err(Error::new(Kind::TokenEcho, "the server's data contains the token itself; it was withheld")
             .hint("look for the token in the project's data or in its file repository and remove it there")
             .hint("regenerate the token: whoever may read that data has read it"));
     }
     sink.take(chunk)
-}
-
-/// A call between its intent and its outcome. Dropped without an outcome (the user interrupted), it says so.
-struct OpenCall {
-    audit: Option<SharedLog>,
-    outcome: Outcome,
-}
-
-impl OpenCall {
-    fn close(mut self) -> Outcome {
-        self.audit = None;
-        self.outcome.clone()
-    }
-}
-
-impl Drop for OpenCall {
-    fn drop(&mut self) {
-        if let Some(audit) = self.audit.take() {
-            // Nobody is left to be told; the intent stands either way.
-            let log = audit.blocking();
-            let _ = log.finish(std::slice::from_ref(&self.outcome)).and_then(|()| log.sync());
-        }
-    }
 }
 
 /// As long as an answer is not known to be free of the token, its connection is not kept: what came over it stays
@@ -402,6 +389,13 @@ impl Failed {
         let again = fault.error.kind == Kind::Connection;
         Self { error: fault.error, again }
     }
+}
+
+/// The error for the token among what is to be sent as data.
+pub(crate) fn token_in_data(argument: &str) -> Error {
+    Error::new(Kind::TokenInArgument, format!("`{argument}` contains this project's token, and nothing was sent"))
+        .hint("take it out of the data, and regenerate the token: whoever may read the data has read it")
+        .field("argument", argument)
 }
 
 /// The error for an import whose bytes went out and of which nobody knows what became of it.

@@ -196,6 +196,29 @@ impl Request {
         }
     }
 
+    /// Whether it brings data or a file along: the server may work at them for minutes.
+    pub(crate) fn brings_data(&self) -> bool {
+        self.upload.is_some() || self.parameters.iter().any(|(name, _)| matches!(name.as_ref(), "data" | "odm"))
+    }
+
+    /// Everything in it that somebody wrote, each text under the name of its parameter.
+    pub(super) fn texts(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        let values = self.parameters.iter().flat_map(|(name, value)| {
+            let texts = match value {
+                Parameter::Nothing | Parameter::Flag(_) => &[],
+                Parameter::Text(text) => std::slice::from_ref(text),
+                Parameter::Texts(texts) => texts.as_slice(),
+            };
+            let name = name.as_ref();
+            std::iter::once((name, name.as_bytes())).chain(texts.iter().map(move |text| (name, text.as_bytes())))
+        });
+        let upload = self.upload.iter().flat_map(|upload| [upload.name.as_bytes(), &upload.bytes]);
+        std::iter::once(("content", self.content.as_bytes()))
+            .chain(self.action.iter().map(|action| ("action", action.as_bytes())))
+            .chain(values)
+            .chain(upload.map(|bytes| ("file", bytes)))
+    }
+
     /// What the audit log calls it: the content, the action, and the names (never the values) of its parameters.
     pub(crate) fn action(&self) -> String {
         let names = self.parameters.iter().filter_map(|(name, value)| match value {

@@ -20,6 +20,7 @@ use super::limiter;
 use super::request::{Expect, Request};
 use crate::ctx::Event;
 use crate::error::{Error, Kind};
+use crate::file::SideLock;
 use crate::net::ServerUrl;
 use crate::token::TokenName;
 
@@ -228,6 +229,31 @@ async fn an_interrupted_call_leaves_an_outcome_that_says_so() {
     assert!(call.is_err());
     assert_eq!(world.phases(), ["intent", "outcome"]);
     assert_eq!(world.log()[1]["class"], "interrupted");
+}
+
+#[tokio::test]
+async fn a_call_that_is_interrupted_while_its_outcome_waits_for_a_busy_log_keeps_its_outcome() {
+    let world = World::new();
+    let folder = world.folder.path().join("data/audit");
+    let held = Arc::new(Mutex::new(None));
+    let taking = Arc::clone(&held);
+    // Another process has the log as the answer arrives.
+    let answer: Say = Box::new(move |_| {
+        let mut paths = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path());
+        let lock = paths.find(|path| path.extension().is_some_and(|e| e == "lock")).unwrap();
+        *taking.lock().unwrap() = Some(SideLock::take(&lock, false, Duration::from_secs(5)).unwrap());
+        b"HTTP/1.1 200 X\r\nContent-Length: 6\r\n\r\n14.5.1".to_vec()
+    });
+    let server = Server::start(vec![answer]);
+    let project = world.set_up(&server.uri);
+    let mut operation = world.operation(&project);
+    let request = Request::read("version", Expect::Version);
+    let call = tokio::time::timeout(Duration::from_millis(500), operation.collect(&request, 1000)).await;
+    assert!(call.is_err() && held.lock().unwrap().is_some());
+    drop(operation);
+    assert_eq!(log_text(world.folder.path()).lines().count(), 1);
+    drop(held.lock().unwrap().take());
+    assert_eq!(world.classes(), ["ok"]);
 }
 
 #[tokio::test]

@@ -474,6 +474,20 @@ async fn redcaps_count_must_be_the_one_that_was_sent() {
 }
 
 #[tokio::test]
+async fn an_id_that_hides_the_token_in_escapes_does_not_become_one() {
+    let token = super::kit::TOKEN;
+    let hidden = token.bytes().map(|byte| format!("\\u{byte:04x}")).collect::<Vec<_>>().concat();
+    let server = Server::start(move |_, _| data(&format!(r#"["{hidden},1"]"#)));
+    let world = World::new();
+    let wish = Import { auto_number: true, ..sending(vec![("id", text(&["1"])), ("age", text(&["2"]))]) };
+    let error = world.import(&server.uri, wish).await.unwrap_err();
+    assert_eq!(error.kind, Kind::TokenEcho);
+    assert_eq!(field(&error, "in_doubt"), ["1"]);
+    assert!(!format!("{error:?}").to_uppercase().contains(&token[..8]));
+    assert_eq!(world.outcomes().last().map(String::as_str), Some("token_echo"));
+}
+
+#[tokio::test]
 async fn the_present_values_are_asked_for_in_exactly_these_fields_and_records() {
     let server = Server::start(|asked, _| {
         let ids = asked.list("records");

@@ -96,6 +96,7 @@ impl World {
 
     /// The outcomes in the audit log: class of each.
     pub(super) fn outcomes(&self) -> Vec<String> {
+        assert!(self.ctx.shared.audit.settled(std::time::Instant::now() + Duration::from_secs(20)));
         let Ok(files) = std::fs::read_dir(self.folder.path().join("data/audit")) else { return Vec::new() };
         let logs = files.map(|file| file.unwrap().path()).filter(|path| path.extension().is_some_and(|e| e == "jsonl"));
         let text: String = logs.map(|path| std::fs::read_to_string(path).unwrap()).collect();

@@ -63,6 +63,52 @@ async fn the_whole_token_in_data_is_found_over_all_borders_of_chunks_in_any_case
     world.assert_sealed("");
 }
 
+#[tokio::test]
+async fn the_token_in_the_escapes_of_json_is_found_before_anybody_parses_it() {
+    let said = Arc::new(Mutex::new((String::new(), 1)));
+    let next = Arc::clone(&said);
+    let server = listen(move |mut conn| {
+        while conn.request().is_some() {
+            let (body, size) = said.lock().unwrap().clone();
+            let mut answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+            for chunk in body.as_bytes().chunks(size) {
+                answer.extend([format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat());
+            }
+            conn.send([answer.as_slice(), b"0\r\n\r\n"].concat());
+        }
+    });
+    let world = World::new();
+    let escaped = |text: &str| text.bytes().map(|byte| format!("\\u{byte:04x}")).collect::<Vec<_>>().concat();
+    let whole = escaped(&world.token);
+    let one = [&world.token[..9], &escaped(&world.token[9..10]), &world.token[10..].to_lowercase()].concat();
+    let project = world.set_up(server.http().as_str());
+    let mut operation = world.operation(&project);
+    let (mut calls, mut classes) = (0, Vec::new());
+    for hidden in [&whole, &one] {
+        // A label of the dictionary, an id after an import, a name of what is there.
+        for body in [
+            format!(r#"[{{"field_name":"a","select_choices_or_calculations":"1, {hidden} | 2, b"}}]"#),
+            format!(r#"["{hidden},1"]"#),
+            format!(r#"[{{"{hidden}":"\n"}}]"#),
+        ] {
+            for size in [1, 5, 64, 4000] {
+                *next.lock().unwrap() = (body.clone(), size);
+                let error = operation.collect(&Request::read("metadata", Expect::Json), 100_000).await.unwrap_err();
+                assert_eq!(error.kind, Kind::TokenEcho, "chunks of {size}");
+                calls += 1;
+                classes.push("token_echo");
+            }
+        }
+    }
+    // Escapes of anything else come through as they are.
+    let body = format!(r#"["{}\n\u00e4\"{}"]"#, &whole[..150], &world.token[..7]);
+    *next.lock().unwrap() = (body.clone(), 7);
+    let got = operation.collect(&Request::read("metadata", Expect::Json), 100_000).await.unwrap();
+    assert_eq!(got.as_slice(), body.as_bytes());
+    classes.push("ok");
+    assert_eq!((world.classes(), calls), (classes.iter().map(|class| (*class).to_owned()).collect(), 24));
+}
+
 /// Data that is as near to a token as data can be: hexadecimal digits, and ever again the token but for one
 /// character. A stream of pieces that depends on the seed alone.
 struct Near {

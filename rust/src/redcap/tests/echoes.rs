@@ -126,14 +126,23 @@ async fn a_token_in_what_the_front_end_wrote_is_not_shown_nor_kept() {
 #[tokio::test]
 async fn a_token_hidden_in_the_projects_title_is_not_shown() {
     let world = World::new();
-    let escaped = spelled(&world.token, |byte| format!("\\u{byte:04x}"));
     let part = &world.token[..31];
+    let escaped = spelled(part, |byte| format!("\\u{byte:04x}"));
     let title = format!(r#"{{"project_id":77,"project_title":"A {escaped} B {part}x"}}"#);
     let server = super::Server::start(vec![super::version(), super::say(200, "", &title)]);
     let project = world.set_up(&server.uri);
     let found = world.probe(&project).await.unwrap();
     assert_eq!(found.project_title.as_deref(), Some("A [token] B [token]x"));
     world.assert_sealed("");
+    // The whole of it is an incident.
+    let whole = spelled(&world.token, |byte| format!("\\u{byte:04x}"));
+    let title = format!(r#"{{"project_id":77,"project_title":"A {whole}"}}"#);
+    let server = super::Server::start(vec![super::version(), super::say(200, "", &title)]);
+    let world = World::with(world.token.as_bytes(), &world.token);
+    let project = world.set_up(&server.uri);
+    let error = world.probe(&project).await.err().unwrap();
+    assert_eq!((error.kind, world.classes()), (Kind::TokenEcho, vec!["ok".to_owned(), "token_echo".to_owned()]));
+    world.assert_sealed(&format!("{error:?}"));
 }
 
 #[tokio::test]

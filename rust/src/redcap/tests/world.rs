@@ -159,6 +159,8 @@ impl World {
     }
 
     pub(super) fn log(&self) -> Vec<serde_json::Value> {
+        let soon = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        assert!(self.ctx.shared.audit.settled(soon), "outcomes are not written");
         let text = log_text(self.folder.path());
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::world::{World, write};
 use crate::error::Kind;
 use crate::net::tests::kit::{Conn, listen};
+use crate::redcap::request::{Expect, Request, Upload};
 
 type Script = fn(Conn);
 
@@ -88,4 +89,42 @@ async fn an_import_that_never_left_has_a_known_outcome_and_is_not_sent_again_eit
     let error = world.error(&format!("http://{free}/api/"), &write()).await;
     assert_eq!(error.kind, Kind::Connection);
     assert_eq!(world.classes(), ["connection"]);
+}
+
+#[tokio::test]
+async fn the_token_in_any_text_of_a_request_is_not_sent_as_data() {
+    let server = listen(|mut conn| drop(conn.request()));
+    let world = World::new();
+    let token = world.token.to_lowercase();
+    let within = format!("record_id,note\n1,\"my token: {token}.\"\n");
+    let import = |data: &str| Request::import("record").with("data", data);
+    let mut uploaded = Request::new("file", Some("import"), Expect::Text, true).with("record", "1");
+    uploaded.attach(Upload::new(&*world.ctx.random, "a.txt", within.clone()).unwrap());
+    let read = || Request::read("record", Expect::Csv);
+    let mut count = 0;
+    for (request, argument) in [
+        (import(&within), "data"),
+        (import(&token), "data"),
+        (read().with("filterLogic", format!("[a] = '{token}'")), "filterLogic"),
+        (read().with("records", vec!["1".to_owned(), within.clone()]), "records"),
+        (uploaded, "file"),
+        // Even where nothing but names is asked for, none of it goes into the log.
+        (read().with(format!("x{token}"), "1"), "x[token]"),
+        (Request::new(format!("x{token}"), None::<&str>, Expect::Text, true), "content"),
+    ] {
+        let error = world.error(server.http().as_str(), &request).await;
+        assert_eq!(error.kind, Kind::TokenInArgument, "{argument}");
+        assert_eq!(error.message, format!("`{argument}` contains this project's token, and nothing was sent"));
+        assert_eq!(error.fields, [("argument".to_owned(), argument.into())]);
+        count += 1;
+        let log = world.log();
+        assert_eq!(
+            (world.phases(), log[count - 1]["reason"].as_str()),
+            (vec!["refused".to_owned(); count], Some("token_in_argument"))
+        );
+    }
+    assert_eq!(server.accepted(), 0);
+    // Half of it is no token.
+    let _ = world.ask(server.http().as_str(), &import(&token[..20])).await;
+    assert_eq!(server.requests(), 1);
 }
