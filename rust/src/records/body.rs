@@ -114,7 +114,7 @@ impl<C: Cells> Body<C> {
 }
 
 impl<C: Cells> Rows for Body<C> {
-    #[inline]
+    #[inline(always)]
     fn cell(&mut self, column: usize, cell: &[u8]) {
         match &mut self.header {
             None => self.cells.cell(column, cell),
@@ -122,7 +122,7 @@ impl<C: Cells> Rows for Body<C> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn end(&mut self, cells: usize, after: usize) -> Result<()> {
         if self.header.is_some() {
             return self.end_header(after);

@@ -75,7 +75,7 @@ impl ChoiceBuilder {
     }
 
     /// Adds a cell. False if its code is not declared: then it is missing.
-    #[inline]
+    #[inline(always)]
     pub(super) fn push(&mut self, cell: &[u8]) -> bool {
         let found = match *cell {
             [a @ b'0'..=b'9'] => self.direct[usize::from(a - b'0')],

@@ -24,7 +24,7 @@ impl Common {
         Self { repaired: 0, barred: numbers.map(|code| code.as_bytes().into()).collect() }
     }
 
-    #[inline]
+    #[inline(always)]
     fn is_barred(&self, cell: &[u8]) -> bool {
         self.barred.iter().any(|code| **code == *cell)
     }
@@ -60,7 +60,7 @@ impl Builder {
     }
 
     /// Adds a cell; a blank one is missing. False if it does not fit the type: then it is missing too.
-    #[inline]
+    #[inline(always)]
     pub(super) fn push(&mut self, cell: &[u8], common: &mut Common) -> bool {
         if cell.is_empty() {
             self.push_missing();
@@ -93,7 +93,7 @@ impl Builder {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn push_missing(&mut self) {
         match self {
             Self::Int(cells) => add(cells, Column::NO_INT),

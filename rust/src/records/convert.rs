@@ -17,7 +17,7 @@ fn sign(cell: &[u8]) -> (bool, &[u8]) {
 }
 
 /// A whole number of 32 bits; the smallest is the host's mark for "missing" and does not fit.
-#[inline]
+#[inline(always)]
 pub(super) fn int(cell: &[u8]) -> Option<i32> {
     let (negative, digits) = sign(cell);
     if digits.is_empty() {
@@ -45,7 +45,7 @@ pub(super) fn canonical_int(cell: &[u8]) -> Option<i32> {
 }
 
 /// A number with `point` as its decimal character, without exponent: the double nearest to it, if that says the same.
-#[inline]
+#[inline(always)]
 pub(super) fn real(cell: &[u8], point: u8) -> Option<f64> {
     let (negative, digits) = sign(cell);
     let number = if digits.len() <= SAFE_DIGITS { short(digits, point)? } else { long(digits, point)? };
@@ -53,7 +53,7 @@ pub(super) fn real(cell: &[u8], point: u8) -> Option<f64> {
 }
 
 /// A number of so few digits that whole number and power of ten are exact: their quotient is the double nearest to it.
-#[inline]
+#[inline(always)]
 fn short(digits: &[u8], point: u8) -> Option<f64> {
     let (mut mantissa, mut decimals, mut behind) = (0_u64, 0, 0);
     for byte in digits {

@@ -252,7 +252,7 @@ impl Reader {
 const BLOCK: usize = 64;
 
 /// Where the cell in quotes that begins at `begin` ends, if that is in the block at `place` and a comma follows there.
-#[inline]
+#[inline(always)]
 fn closed(chunk: &[u8], quotes: u64, begin: usize, place: usize) -> Option<usize> {
     let quotes = from(quotes, begin + 1 - place);
     let end = place + quotes.trailing_zeros() as usize;
@@ -260,7 +260,7 @@ fn closed(chunk: &[u8], quotes: u64, begin: usize, place: usize) -> Option<usize
 }
 
 /// The bits from one place on.
-#[inline]
+#[inline(always)]
 fn from(bits: u64, place: usize) -> u64 {
     if place < BLOCK { bits >> place << place } else { 0 }
 }
@@ -268,7 +268,7 @@ fn from(bits: u64, place: usize) -> u64 {
 /// Where commas and line feeds are among the next bytes, and where quotes are: a bit for each byte, the first byte the
 /// lowest. Cells are short, so that a search made for long texts would spend more time on getting started than on
 /// searching.
-#[inline]
+#[inline(always)]
 fn marks(text: &[u8]) -> (u64, u64) {
     if let Some(block) = text.first_chunk::<BLOCK>() {
         return marks_of(block);
@@ -278,7 +278,7 @@ fn marks(text: &[u8]) -> (u64, u64) {
     marks_of(&last)
 }
 
-#[inline]
+#[inline(always)]
 fn marks_of(block: &[u8; BLOCK]) -> (u64, u64) {
     // A byte of 1 for each hit: the compiler makes this a few steps for many bytes at once.
     let (mut ends, mut quotes) = ([0; BLOCK], [0; BLOCK]);
@@ -290,7 +290,7 @@ fn marks_of(block: &[u8; BLOCK]) -> (u64, u64) {
 }
 
 /// Bytes of 0 or 1 as bits.
-#[inline]
+#[inline(always)]
 fn bits(bytes: &[u8; BLOCK]) -> u64 {
     // The product brings the lowest bits of all eight bytes into the highest byte, and none of them twice.
     let gathered = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes).wrapping_mul(0x0102_0408_1020_4080) >> 56;

@@ -26,7 +26,7 @@ thread_local! {
 }
 
 /// Adds a cell.
-#[inline]
+#[inline(always)]
 pub(super) fn add<T>(cells: &mut Vec<T>, cell: T) {
     if cells.len() == cells.capacity() && !grow(cells) {
         return;

@@ -70,7 +70,7 @@ impl<D: Deref<Target = Dictionary>> Cells for TableBuilder<D> {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn cell(&mut self, column: usize, cell: &[u8]) {
         // A cell too many is an error at the end of its line.
         let Some((_, builder)) = self.columns.get_mut(column) else { return };
@@ -79,7 +79,7 @@ impl<D: Deref<Target = Dictionary>> Cells for TableBuilder<D> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn end(&mut self) {
         self.row += 1;
     }

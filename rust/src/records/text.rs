@@ -44,7 +44,7 @@ impl TextBuilder {
 
     /// Adds a cell; where it is not UTF-8, repaired, and counted. False if it holds a NUL, which the host's texts
     /// cannot: then it is missing.
-    #[inline]
+    #[inline(always)]
     pub(super) fn push(&mut self, cell: &[u8], repaired: &mut u64) -> bool {
         self.seen += 1;
         let hash = if self.index.is_some() { hash_of(&self.hasher, cell) } else { 0 };
@@ -72,6 +72,7 @@ impl TextBuilder {
         true
     }
 
+    #[inline(always)]
     fn find(&self, text: &[u8], hash: u64) -> Option<u32> {
         let texts = &self.texts;
         self.index.as_ref()?.find(hash, |id| texts.get(*id).is_some_and(|known| known.as_bytes() == text)).copied()
@@ -113,6 +114,7 @@ impl TextBuilder {
     }
 }
 
+#[inline(always)]
 fn hash_of(hasher: &RandomState, text: &[u8]) -> u64 {
     let mut hasher = hasher.build_hasher();
     hasher.write(text);
