@@ -91,10 +91,12 @@ struct Job<'a> {
 
 impl Job<'_> {
     async fn run(&mut self, project: &Project) -> Result<Export> {
-        let information = self.operation.collect(&Request::read("project", Expect::Json), MOST).await?;
+        // Side by side; no record is asked for before the project is known to be the right one.
+        let information = Request::read("project", Expect::Json);
+        let metadata = Request::read("metadata", Expect::Json);
+        let (information, metadata) = self.operation.collect_both(&information, &metadata, MOST).await?;
         let entry = self.operation.project();
         let missing_codes = identify(self.ctx, entry, project.project_id.as_deref(), &information)?;
-        let metadata = self.operation.collect(&Request::read("metadata", Expect::Json), MOST).await?;
         let dictionary = Arc::new(Dictionary::read(&metadata, &missing_codes)?);
         drop((information, metadata));
         match self.wish.to.clone() {

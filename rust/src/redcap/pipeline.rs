@@ -90,19 +90,58 @@ impl Operation {
     /// # Errors
     /// Every kind but `argument` and those of the registry's files; `sink`'s own.
     pub(crate) async fn call(&mut self, request: &Request, sink: &mut dyn Sink) -> Result<()> {
+        self.prepare(&[request]).await?;
+        self.tries(request, sink, None).await
+    }
+
+    /// Two reads side by side, of which the whole good answers fit into memory, `most` bytes each. Of the second one,
+    /// nothing is said before the first has its answer: what is wrong with both is told once.
+    ///
+    /// # Errors
+    /// As [`Operation::call`]; those of the first come first.
+    pub(crate) async fn collect_both(
+        &mut self,
+        first: &Request,
+        second: &Request,
+        most: usize,
+    ) -> Result<(Zeroizing<Vec<u8>>, Zeroizing<Vec<u8>>)> {
+        self.prepare(&[first, second]).await?;
+        let (mut one, mut other) = (Collected::new(most), Collected::new(most));
+        let (done, tried) = tokio::join!(self.tries(first, &mut one, None), self.send(second, &mut other));
+        done?;
+        if let Err(failed) = tried {
+            self.tries(second, &mut other, Some(failed)).await?;
+        }
+        Ok((one.finish(), other.finish()))
+    }
+
+    /// All that comes before the intents of some requests. A refusal names the first of them.
+    async fn prepare(&mut self, requests: &[&Request]) -> Result<()> {
+        let Some(first) = requests.first() else { return Ok(()) };
         let allowed = self.bind().and_then(|()| policy::allow(&self.project));
-        self.or_refused(request, allowed).await?;
-        let mut tries = 0;
-        loop {
-            let permit = limiter::reserve(&self.ctx, &self.project.redcap_uri, 1).await;
-            self.or_refused(request, permit).await?;
-            let found = self.look_up().await;
-            self.or_refused(request, found).await?;
+        self.or_refused(first, allowed).await?;
+        let count = u32::try_from(requests.len()).unwrap_or(u32::MAX);
+        let permit = limiter::reserve(&self.ctx, &self.project.redcap_uri, count).await;
+        self.or_refused(first, permit).await?;
+        let found = self.look_up().await;
+        self.or_refused(first, found).await?;
+        for request in requests {
             let harmless = self.without_token(request);
             self.or_refused(request, harmless).await?;
-            let failed = match self.send(request, sink).await {
-                Ok(()) => return Ok(()),
-                Err(failed) => failed,
+        }
+        Ok(())
+    }
+
+    /// One request, for which there is a permit, tried again where that is harmless. `failed` is a try that was made.
+    async fn tries(&self, request: &Request, sink: &mut dyn Sink, mut failed: Option<Failed>) -> Result<()> {
+        let mut tries = 0;
+        loop {
+            let failed = match failed.take() {
+                Some(failed) => failed,
+                None => match self.send(request, sink).await {
+                    Ok(()) => return Ok(()),
+                    Err(failed) => failed,
+                },
             };
             let again = failed.again && !request.writes && tries < self.ctx.settings.retries && sink.restart();
             if !again {
@@ -112,6 +151,8 @@ impl Operation {
             tries += 1;
             self.ctx.log.note(format!("{}; trying again", failed.error.message));
             tokio::time::sleep(pause).await;
+            let permit = limiter::reserve(&self.ctx, &self.project.redcap_uri, 1).await;
+            self.or_refused(request, permit).await?;
         }
     }
 
