@@ -40,7 +40,13 @@
 #' @useDynLib keycap, .registration = TRUE, .fixes = "C_"
 "_PACKAGE"
 
+# When R ends, outcomes of calls that were interrupted may still wait for the audit log.
+.onLoad <- function(libname, pkgname) {
+  reg.finalizer(the, function(the) if (!isTRUE(the$unloaded)) kc_shutdown(), onexit = TRUE)
+}
+
 .onUnload <- function(libpath) {
+  the$unloaded <- TRUE
   stop_all_sandboxes()
   # Code that a thread still runs (a look-up of a host cannot be cancelled) must stay in memory.
   if (isTRUE(kc_shutdown()$value)) {

@@ -258,12 +258,13 @@ impl<T: Target + 'static> Sink for Intake<T> {
 }
 
 impl<T> Drop for Intake<T> {
-    /// Cancelled: what lies ready is not worked off any more.
+    /// Given up: what lies ready is not worked off any more, and the target (a half file too) goes now, not with the
+    /// helper thread. That may be at one last piece.
     fn drop(&mut self) {
-        if self.pieces.take().is_some()
-            && let Ok(mut work) = self.shared.work.lock()
-        {
+        self.pieces = None;
+        if let Ok(mut work) = self.shared.work.lock() {
             work.turn += 1;
+            work.target = None;
         }
     }
 }
