@@ -35,6 +35,11 @@ pub(super) trait Rows {
     /// A line without any character.
     fn blank(&mut self, after: usize) -> Result<()>;
 
+    /// The longest cell that is taken.
+    fn longest(&self) -> usize {
+        LONGEST
+    }
+
     /// Where the reader is, for an error that it raises: `line 12, column x`.
     fn place(&self, column: usize) -> String;
 }
@@ -125,6 +130,15 @@ impl Reader {
             }
         }
         Ok(())
+    }
+
+    /// Whether the body may end here if its last line has all its cells: a line has begun, and no quote is open.
+    pub(super) fn lacks_line_end(&self) -> bool {
+        match self.state {
+            State::Bom | State::Quoted => false,
+            State::Start => self.column > 0,
+            State::Plain | State::Quote | State::QuoteCr => true,
+        }
     }
 
     /// The end of the body: false where it comes in the middle of a line.
@@ -256,10 +270,12 @@ impl Reader {
     }
 
     fn keep<R: Rows>(&mut self, piece: &[u8], rows: &R) -> Result<()> {
-        if self.begun.len() + piece.len() > LONGEST {
+        let longest = rows.longest();
+        if self.begun.len() + piece.len() > longest {
+            let size = if longest < LONGEST { "16 MB" } else { "2 GB" };
             return Err(Error::new(
                 Kind::NotRedcap,
-                format!("a cell of more than 2 GB is in the answer ({})", rows.place(self.column)),
+                format!("a cell of more than {size} is in the answer ({})", rows.place(self.column)),
             )
             .hint("export without that field"));
         }
