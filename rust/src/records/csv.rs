@@ -8,7 +8,7 @@
 //! hold anything, quotes doubled. Beyond that: a byte order mark at the beginning is skipped; a lone CR is no end of
 //! a line but belongs to its cell; text behind a closing quote is an error, since what it means is anybody's guess.
 //!
-//! PHP's `fputcsv`, as older REDCaps call it, does not double a quote that stands behind a backslash. So of quotes in a
+//! PHP's `fputcsv`, as older servers call it, does not double a quote that stands behind a backslash. So of quotes in a
 //! row behind a backslash, in a cell in quotes, the last one does not close the cell if text follows it: there are an
 //! odd number of them then, the first as it is and the others doubled. A body where that was seen was written so, and
 //! from then on an even number of them before a comma or a line feed is such a row with the closing quote. The number

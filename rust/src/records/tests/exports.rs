@@ -332,7 +332,7 @@ async fn a_file_that_is_there_is_left_alone_unless_it_is_to_be_replaced() {
     let to = world.folder.path().join("x.csv");
     std::fs::write(&to, "mine").unwrap();
     for report in [None, Some("117".to_owned())] {
-        let error = world.export(&server.uri, Wish { to: Some(to.clone()), report, ..wish() }).await.unwrap_err();
+        let error = world.export(&server.uri, Wish { report, to: Some(to.clone()), ..wish() }).await.unwrap_err();
         assert!(error.kind == Kind::File && format!("{error:?}").contains("overwrite = TRUE"), "{error:?}");
     }
     assert_eq!((std::fs::read_to_string(&to).unwrap().as_str(), server.records().len()), ("mine", 0));
@@ -375,7 +375,7 @@ async fn an_empty_answer_for_records_that_were_just_listed_is_an_error_and_no_sh
         let to = world.folder.path().join("x.csv");
         for to in [None, Some(to)] {
             server.asked.lock().unwrap().clear();
-            let error = world.export(&server.uri, Wish { to, batch_size, ..wish() }).await.unwrap_err();
+            let error = world.export(&server.uri, Wish { batch_size, to, ..wish() }).await.unwrap_err();
             assert!(error.kind == Kind::NotRedcap && error.message.contains("empty answer"), "{}", error.message);
             assert_eq!(server.records().last().unwrap(), &["r3"], "it was tried with this one alone");
         }
@@ -531,7 +531,7 @@ async fn a_header_that_no_project_has_is_refused_and_not_kept() {
         }
         assert_eq!(files(world.folder.path()), Vec::<String>::new());
     }
-    let most: String = (0..99_999).map(|n| format!(",c{n}")).collect();
+    let most: String = (0..99_999).map(|n| format!(",c{n}")).collect::<Vec<_>>().concat();
     let server = Server::start(move |_, _| data(&format!("id{most}\n")));
     assert_eq!(World::new().export(&server.uri, wish()).await.unwrap().table.unwrap().columns.len(), 100_000);
 }
