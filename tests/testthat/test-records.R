@@ -251,6 +251,6 @@ test_that("files named by people of all languages, with braces, are written and 
   dir <- withr::local_tempdir()
   server <- local_redcap(lines_of("id,age", "1,2"))
   to <- file.path(dir, "\u00fc {stop('run')} %s.csv")
-  expect_match(said(export_records(server$project, to = to)), "{stop('run')} %s.csv", fixed = TRUE)
+  expect_match(said(export_records(server$project, to = to, overwrite = TRUE)), "{stop('run')} %s.csv", fixed = TRUE)
   expect_identical(readLines(to), c("id,age", "1,2"))
 })
