@@ -119,7 +119,7 @@ redcap_call <- function(project, content, ..., as = c("data.frame", "text", "fil
 #' @export
 export_metadata <- function(project, fields = NULL, forms = NULL) {
   call <- quote(export_metadata())
-  args <- list(fields = check_strings(fields, "fields", call), forms = check_strings(forms, "forms", call))
+  args <- list(fields = check_texts(fields, "fields", call), forms = check_texts(forms, "forms", call))
   project_call("export_metadata", project, args, call)
 }
 
@@ -272,16 +272,6 @@ check_parameter <- function(x, argument, call) {
   as.vector(x)
 }
 
-check_strings <- function(x, argument, call) {
-  if (is.null(x)) {
-    return(NULL)
-  }
-  if (!is.character(x) || anyNA(x)) {
-    abort_argument(sprintf("`%s` must be texts, not %s", argument, describe(x)), argument, call)
-  }
-  as.list(as.vector(x))
-}
-
 # The id of one record: a text or a whole number.
 check_id <- function(x, argument, call) {
   if (is.factor(x)) {
@@ -316,17 +306,6 @@ check_time <- function(x, argument, tz, call) {
   abort_argument(sprintf("`%s` must be a single time, date or text, not %s", argument, describe(x)), argument, call)
 }
 
-# Which zones there are only R knows.
-check_zone <- function(x, argument, call) {
-  x <- check_string(x, argument, call)
-  # What could be a token reaches the core as it is, to be refused.
-  if (!(x %in% c("UTC", OlsonNames()) || looks_like_token(x))) {
-    hint <- "`OlsonNames()` lists the zones, such as \"Europe/Vienna\""
-    abort_argument(sprintf("`%s` is not the name of a time zone", argument), argument, call, hint)
-  }
-  x
-}
-
 # The core gives what the clock showed as if it were UTC, and names the zone where it is another.
 at_its_zone <- function(column) {
   tz <- attr(column, "keycap_tz")
@@ -334,5 +313,13 @@ at_its_zone <- function(column) {
     return(column)
   }
   attr(column, "keycap_tz") <- NULL
-  as.POSIXct(format(column, "%Y-%m-%d %H:%M:%S", tz = "UTC"), tz = tz, format = "%Y-%m-%d %H:%M:%S")
+  clock <- as.numeric(column)
+  moments <- moments_in(clock, tz)
+  # What no clock of that zone has shown is no moment, and no other is made of it.
+  if (anyNA(moments[!is.na(clock)])) {
+    message <- sprintf("some times were never shown by a clock in the zone `%s`; `timestamp` stays as text", tz)
+    rlang::warn(message, class = "keycap_warning", use_cli_format = FALSE)
+    return(clock_text(clock, any(clock %% 60 != 0, na.rm = TRUE)))
+  }
+  .POSIXct(moments, tz)
 }

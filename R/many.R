@@ -21,6 +21,8 @@
 #'   cannot give so many.
 #' @param to A folder to write to instead: each project's records go to the file `<short_name>.csv` in it, as REDCap
 #'   sends them. A file is whole or not there.
+#' @param overwrite `TRUE` replaces files that are there. Else a project whose file is there is a row with the reason
+#'   `file`.
 #'
 #' @returns
 #' `test_project_tokens()` returns a data frame with one row a project: `short_name`; `works` (`TRUE`, `FALSE` if the
@@ -77,7 +79,8 @@ export_many <- function(
   types = TRUE,
   tz = "UTC",
   batch_size = NULL,
-  to = NULL
+  to = NULL,
+  overwrite = FALSE
 ) {
   call <- quote(export_many())
   args <- list(
@@ -91,7 +94,8 @@ export_many <- function(
     types = check_flag(types, "types", call),
     tz = check_zone(tz, "tz", call),
     batch_size = if (!is.null(batch_size)) check_whole(batch_size, "batch_size", call),
-    to = absolute_path(check_string(to, "to", call, null = TRUE))
+    to = absolute_path(check_string(to, "to", call, null = TRUE)),
+    overwrite = check_flag(overwrite, "overwrite", call)
   )
   done <- core_call("export_many", args, call)
   results <- done$results

@@ -11,12 +11,15 @@
 #' it was, with one warning of class `keycap_warning_conversion`.
 #'
 #' @section Large exports:
-#' All records come in one call. Where the server runs out of memory over that, or a firewall objects to a long list of
-#' records, keycap goes on in batches by itself; with `batch_size` it begins so. A report cannot be had in parts.
+#' All records come in one call, or, where more than 500 are named, in batches. Where the server runs out of memory over
+#' that, or a firewall objects to a long list of records, keycap goes on in batches by itself; with `batch_size` it
+#' begins so. A report cannot be had in parts. A record that the server lists and then does not give is named in a
+#' warning.
 #'
 #' `to` writes the server's answer to a file as it comes, for what does not fit in memory: the bytes are those of
 #' REDCap's CSV, with one header where there were batches. The file is written under another name beside it, for you
-#' alone, and gets its name, in place of a file that is there, when it is whole. `types` and `tz` have no meaning
+#' alone, and gets its name when it is whole. A file that is there is left alone, unless `overwrite` says that the new
+#' one, once it is whole, comes in its place. `types` and `tz` have no meaning
 #' then; with `choices = "label"` REDCap itself writes the labels.
 #'
 #' While it runs there is a progress bar, in an interactive session or with `options(keycap.progress = TRUE)`. Ctrl-C
@@ -31,8 +34,10 @@
 #'   labels as its levels in the dictionary's order.
 #' @param types `FALSE` leaves every column a text, as it was sent.
 #' @param tz The time zone that the server's clock shows: one of [OlsonNames()].
-#' @param batch_size The number of records in a call. `NULL` is all of them.
+#' @param batch_size The number of records in a call, at most 500. `NULL` is all of them.
 #' @param to The file to write to, instead of making a data frame.
+#' @param overwrite `TRUE` replaces a file that is there, as a job that runs every night needs it. Only you may read the
+#'   new one, whoever could read the old one.
 #' @param report_id The number of the report, as REDCap's list of reports shows it.
 #' @param df What `export_records()` or `export_report()` gave. What R makes of it by `df[rows, ]` or by changing
 #'   columns keeps its problems; `df[columns]`, `merge()` and the like lose them, and then that is an error.
@@ -73,7 +78,8 @@ export_records <- function(
   types = TRUE,
   tz = "UTC",
   batch_size = NULL,
-  to = NULL
+  to = NULL,
+  overwrite = FALSE
 ) {
   call <- quote(export_records())
   if (missing(project)) {
@@ -87,13 +93,21 @@ export_records <- function(
     filter_logic = check_string(filter_logic, "filter_logic", call, null = TRUE),
     batch_size = if (!is.null(batch_size)) check_whole(batch_size, "batch_size", call)
   )
-  wish <- export_wish(project, if (missing(choices)) choices[1] else choices, types, tz, to, call)
+  wish <- export_wish(project, if (missing(choices)) choices[1] else choices, types, tz, to, overwrite, call)
   exported(c(args, wish), call)
 }
 
 #' @rdname export_records
 #' @export
-export_report <- function(project, report_id, choices = c("code", "label", "factor"), types = TRUE, tz = "UTC", to = NULL) {
+export_report <- function(
+  project,
+  report_id,
+  choices = c("code", "label", "factor"),
+  types = TRUE,
+  tz = "UTC",
+  to = NULL,
+  overwrite = FALSE
+) {
   call <- quote(export_report())
   if (missing(project)) {
     abort_missing("project", call)
@@ -102,7 +116,7 @@ export_report <- function(project, report_id, choices = c("code", "label", "fact
     abort_missing("report_id", call)
   }
   report_id <- if (is.numeric(report_id)) check_whole(report_id, "report_id", call) else check_string(report_id, "report_id", call)
-  wish <- export_wish(project, if (missing(choices)) choices[1] else choices, types, tz, to, call)
+  wish <- export_wish(project, if (missing(choices)) choices[1] else choices, types, tz, to, overwrite, call)
   exported(c(list(report_id = report_id), wish), call)
 }
 
@@ -126,12 +140,13 @@ conversion_problems <- function(df) {
 }
 
 # What every export asks for.
-export_wish <- function(project, choices, types, tz, to, call) {
+export_wish <- function(project, choices, types, tz, to, overwrite, call) {
   list(
     choices = check_string(choices, "choices", call),
     types = check_flag(types, "types", call),
     tz = check_zone(tz, "tz", call),
     to = absolute_path(check_string(to, "to", call, null = TRUE)),
+    overwrite = check_flag(overwrite, "overwrite", call),
     project = check_project(project, call)
   )
 }

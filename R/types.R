@@ -28,8 +28,9 @@
 #' @section Blank, and what does not fit:
 #' A blank is `NA`, in texts too. Whatever the column's type cannot hold is `NA` as well, and stands in
 #' [conversion_problems()] as it was sent: a missing-data code of the project's (such as `UNK`, or `-99` in a column of
-#' numbers), a code that is no longer declared, `1e+05` or `1.5` in a column of whole numbers, 30 February, a number of
-#' more digits than a `numeric` keeps. In a text column, everything fits.
+#' numbers), a code that is no longer declared, `1e+05`, `1.5`, `007` or `+5` in a column of whole numbers,
+#' 30 February, a number of more digits than a `numeric` keeps. In a column of numbers `180.0` is 180, as a number has no
+#' trailing zeros. In a text column, everything fits.
 #'
 #' @section Texts:
 #' Texts are UTF-8, with line breaks as they were sent: `\r\n` stays `\r\n`. Some servers send Latin-1 although they say

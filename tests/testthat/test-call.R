@@ -301,6 +301,37 @@ test_that("the named functions give what they say", {
   expect_match(name, "^[0-9]+$")
 })
 
+test_that("a write that is answered in XML is no failure", {
+  local_world()
+  sandbox <- local_sandbox()
+  project <- setup_project("TEST", redcap_uri = sandbox$redcap_uri)
+  answer <- redcap_call(
+    project, "record", data = "record_id,pulse\n1,72\n", format = "csv", returnFormat = "xml"
+  )
+  expect_match(answer, "<hash>", fixed = TRUE)
+})
+
+test_that("an empty list of fields or forms is an error, and not all of them", {
+  local_world()
+  sandbox <- local_sandbox()
+  project <- setup_project("TEST", redcap_uri = sandbox$redcap_uri)
+  expect_error(export_metadata(project, fields = character()), class = "keycap_error_argument")
+  expect_error(export_metadata(project, forms = character()), class = "keycap_error_argument")
+  expect_identical(export_metadata(project, fields = "sex")$field_name, "sex")
+})
+
+test_that("times of the log that no clock in the zone has shown are not moved", {
+  clock <- function(text) {
+    structure(as.POSIXct(text, tz = "UTC"), keycap_tz = "Europe/Vienna")
+  }
+  shown <- c("2026-03-29 01:59", "2026-03-29 03:00", "2026-10-25 02:30")
+  fine <- at_its_zone(clock(shown))
+  expect_s3_class(fine, "POSIXct")
+  expect_identical(format(fine, "%Y-%m-%d %H:%M"), shown)
+  expect_warning(gap <- at_its_zone(clock(c("2026-03-29 02:30", shown))), class = "keycap_warning")
+  expect_identical(gap, c("2026-03-29 02:30", shown))
+})
+
 test_that("the log's times are those of the server's clock, in the zone that is said", {
   local_world()
   sandbox <- local_sandbox()

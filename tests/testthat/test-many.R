@@ -115,6 +115,10 @@ test_that("to a folder, each project has a file that is whole or not there", {
     expect_identical(readLines(exports$file[n]), readLines(alone))
     expect_equal(file.size(exports$file[n]), exports$bytes[n])
   }
+  again <- export_many(three$names, to = folder)
+  expect_setequal(again$reason[!again$ok], "file")
+  expect_identical(sum(again$ok), 1L)
+  expect_true(all(export_many(three$names, to = folder, overwrite = TRUE)$ok))
 })
 
 test_that("each project has its own entries, and intents come before their outcomes", {

@@ -195,19 +195,21 @@ test_that("after a server without memory, and after a firewall's 403, it goes on
   local_world()
   sandbox <- local_sandbox()
   project <- local_project(sandbox$redcap_uri, "TEST")
-  whole <- export_records(project)
+  everything <- export_records(project)
   to <- withr::local_tempfile(fileext = ".csv")
-  export_records(project, to = to)
-  bytes <- tools::md5sum(to)[[1]]
   # More than the first size of batches, and all records by name.
   for (fault in list(list("out_of_memory"), list("html", status = 403))) {
-    records <- if (fault[[1]] == "html") whole$record_id
+    # More of them would go out in batches by themselves.
+    records <- if (fault[[1]] == "html") everything$record_id[1:500]
+    whole <- export_records(project, records = records)
+    export_records(project, records = records, to = to, overwrite = TRUE)
+    bytes <- tools::md5sum(to)[[1]]
     misbehave <- function() do.call(sandbox_set_fault, c(list(sandbox), fault, list(content = "record", times = 1)))
     misbehave()
     expect_match(said(df <- export_records(project, records = records)), "going on in\\s+batches\\s+of\\s+500\\s+records")
     expect_identical(df, whole)
     misbehave()
-    export_records(project, records = records, to = to)
+    export_records(project, records = records, to = to, overwrite = TRUE)
     expect_identical(tools::md5sum(to)[[1]], bytes)
   }
   # Without names there is no list that a firewall could object to.
@@ -222,7 +224,11 @@ test_that("a file holds the bytes that were sent, and replaces another only when
   body <- c(charToRaw(lines_of(header, full)), charToRaw("8,,,,,,,,,,,,,Gr"), as.raw(c(0xfc, 0x00)), charToRaw("n,\r\n"))
   server <- local_redcap(body)
   writeLines("before", "file.csv")
-  text <- said(shown <- withVisible(export_records(server$project, to = "file.csv")))
+  error <- expect_error(export_records(server$project, to = "file.csv"), class = "keycap_error_file")
+  expect_match(conditionMessage(error), "overwrite = TRUE", fixed = TRUE)
+  expect_identical(readLines("file.csv"), "before")
+  expect_error(export_report(server$project, 1, to = "file.csv"), class = "keycap_error_file")
+  text <- said(shown <- withVisible(export_records(server$project, to = "file.csv", overwrite = TRUE)))
   expect_false(shown$visible)
   expect_identical(shown$value, file.path(normalizePath(dir, "/"), "file.csv"))
   expect_match(text, sprintf("2 rows, %d bytes, to .*file.csv", length(body)))
@@ -230,7 +236,7 @@ test_that("a file holds the bytes that were sent, and replaces another only when
   expect_identical(list.files(), "file.csv")
 
   short <- local_redcap(lines_of("id,age", "1,2", "3"), missing = 10, short_name = "SHORT")
-  expect_error(export_records(short$project, to = "file.csv"), class = "keycap_error_connection")
+  expect_error(export_records(short$project, to = "file.csv", overwrite = TRUE), class = "keycap_error_connection")
   expect_error(export_records(short$project, to = "new.csv"), class = "keycap_error_connection")
   expect_identical(list.files(), "file.csv")
   expect_identical(readBin("file.csv", "raw", 1e6), body)
@@ -245,6 +251,6 @@ test_that("files named by people of all languages, with braces, are written and 
   dir <- withr::local_tempdir()
   server <- local_redcap(lines_of("id,age", "1,2"))
   to <- file.path(dir, "\u00fc {stop('run')} %s.csv")
-  expect_match(said(export_records(server$project, to = to)), "{stop('run')} %s.csv", fixed = TRUE)
+  expect_match(said(export_records(server$project, to = to, overwrite = TRUE)), "{stop('run')} %s.csv", fixed = TRUE)
   expect_identical(readLines(to), c("id,age", "1,2"))
 })

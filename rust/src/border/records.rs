@@ -20,8 +20,8 @@ use crate::value::Value;
 const PATIENCE: Duration = Duration::from_secs(60 * 60);
 
 /// `export_records`: `project`, `fields`, `forms`, `events`, `records`, `filter_logic`, `choices` (`code`, `label`
-/// or `factor`), `types`, `tz`, `batch_size`, `to`; or a report: `project`, `report_id`, `choices`, `types`, `tz`,
-/// `to`. Answers `data` (a table; nothing where `to` is given), `problems` (a table: record, field, value),
+/// or `factor`), `types`, `tz`, `batch_size`, `to`, `overwrite`; or a report: `project`, `report_id`, `choices`,
+/// `types`, `tz`, `to`, `overwrite`. Answers `data` (a table; nothing where `to` is given), `problems` (a table: record, field, value),
 /// `record_id` (the field that holds it), `rows`, `bytes`, `repaired`.
 pub(super) fn export(arguments: &Arguments, session: &Session) -> Result<Task> {
     let project = project(arguments)?;
@@ -99,6 +99,7 @@ pub(super) fn wish(arguments: &Arguments) -> Result<Wish> {
         zone: arguments.optional_text("tz")?.unwrap_or_else(|| "UTC".to_owned()),
         batch_size,
         to,
+        overwrite: arguments.value("overwrite").is_some() && arguments.flag("overwrite")?,
     })
 }
 

@@ -10,8 +10,11 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
-use reqwest::Method;
-use reqwest::header::{CONTENT_DISPOSITION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use reqwest::header::{
+    CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION,
+    TRANSFER_ENCODING,
+};
+use reqwest::{Method, Version};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 use zeroize::Zeroizing;
@@ -381,6 +384,15 @@ impl Answer {
             place,
             deadline,
         }
+    }
+
+    /// Whether a body that breaks off is an error: where its length is said, or it comes in chunks of which the last
+    /// is marked, or in frames. Else it ends with the connection, whatever ended that.
+    pub(crate) fn proves_its_end(&self) -> bool {
+        let headers = self.response.headers();
+        self.response.version() >= Version::HTTP_2
+            || headers.contains_key(CONTENT_LENGTH)
+            || headers.get(TRANSFER_ENCODING).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"chunked"))
     }
 
     /// The values of all headers, as the server wrote them.

@@ -5,6 +5,12 @@ use super::repair;
 use crate::error::{Error, Kind, Result};
 use crate::token::as_name;
 
+/// The most columns of an answer: a project of ten thousand fields has fewer.
+const MOST_COLUMNS: usize = 100_000;
+
+/// The most bytes of a header.
+pub(super) const MOST_HEADER: usize = 16 * 1024 * 1024;
+
 /// Who takes the cells of the rows.
 pub(super) trait Cells {
     /// The header of the first body that has one.
@@ -31,6 +37,8 @@ pub(super) struct Body<C> {
     settled: bool,
     /// Where, in the chunk, the header ended.
     pub(super) header_end: Option<usize>,
+    /// The bytes of the header that is being read.
+    header_bytes: usize,
 }
 
 impl<C: Cells> Body<C> {
@@ -43,6 +51,7 @@ impl<C: Cells> Body<C> {
             before: 0,
             settled: false,
             header_end: None,
+            header_bytes: 0,
         }
     }
 
@@ -98,9 +107,28 @@ impl<C: Cells> Body<C> {
         .hint("try again, or in batches: `batch_size = 100`")
     }
 
+    /// A name of the header. What is too much for one is not kept.
     #[cold]
-    fn end_header(&mut self, after: usize) -> Result<()> {
+    fn name(&mut self, column: usize, cell: &[u8]) {
+        self.header_bytes = if column == 0 { 0 } else { self.header_bytes }.saturating_add(cell.len());
+        if let Some(names) = &mut self.header
+            && column < MOST_COLUMNS
+            && self.header_bytes <= MOST_HEADER
+        {
+            names.push(repair::shown(cell));
+        }
+    }
+
+    #[cold]
+    fn end_header(&mut self, cells: usize, after: usize) -> Result<()> {
         let names = self.header.take().unwrap_or_default();
+        if names.len() < cells {
+            return Err(Error::new(
+                Kind::NotRedcap,
+                format!("the header of the answer has {cells} columns, more than any project of REDCap's"),
+            )
+            .hint("the server may be in trouble; try again later, then tell its administrator"));
+        }
         self.header_end = Some(after);
         if self.names.is_empty() {
             self.cells.header(&names)?;
@@ -118,14 +146,14 @@ impl<C: Cells> Rows for Body<C> {
     fn cell(&mut self, column: usize, cell: &[u8]) {
         match &mut self.header {
             None => self.cells.cell(column, cell),
-            Some(names) => names.push(repair::shown(cell)),
+            Some(_) => self.name(column, cell),
         }
     }
 
     #[inline(always)]
     fn end(&mut self, cells: usize, after: usize) -> Result<()> {
         if self.header.is_some() {
-            return self.end_header(after);
+            return self.end_header(cells, after);
         }
         if cells != self.names.len() {
             return Err(self.wrong_number(cells));
@@ -142,6 +170,10 @@ impl<C: Cells> Rows for Body<C> {
             return self.end(1, after);
         }
         Ok(())
+    }
+
+    fn longest(&self) -> usize {
+        if self.header.is_some() { MOST_HEADER } else { i32::MAX as usize }
     }
 
     fn place(&self, column: usize) -> String {

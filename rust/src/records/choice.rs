@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use foldhash::fast::RandomState;
 
-use super::convert::canonical_int;
+use super::convert::int;
 use super::dictionary::Choice;
 use super::growth::add;
 use crate::value::{Column, Texts};
@@ -42,7 +42,7 @@ pub(super) struct ChoiceBuilder {
 
 impl ChoiceBuilder {
     pub(super) fn new(choices: &[Choice], how: Choices) -> Self {
-        let ints: Option<Vec<i32>> = choices.iter().map(|(code, _)| canonical_int(code.as_bytes())).collect();
+        let ints: Option<Vec<i32>> = choices.iter().map(|(code, _)| int(code.as_bytes())).collect();
         let (shape, become_) = match (how, ints) {
             (Choices::Code, Some(ints)) => (Shape::Int, ints),
             (Choices::Code, None) => {
@@ -62,7 +62,7 @@ impl ChoiceBuilder {
         let mut direct = [missing; DIRECT];
         let mut others = HashMap::default();
         for ((code, _), cell) in choices.iter().zip(become_) {
-            match canonical_int(code.as_bytes()).and_then(|code| direct.get_mut(usize::try_from(code).ok()?)) {
+            match int(code.as_bytes()).and_then(|code| direct.get_mut(usize::try_from(code).ok()?)) {
                 Some(place) => *place = cell,
                 None => drop(others.insert(code.as_bytes().into(), cell)),
             }

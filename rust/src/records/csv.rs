@@ -7,6 +7,12 @@
 //! As RFC 4180 has it, and REDCap writes it: cells between commas, lines end with LF or CRLF, a cell in quotes may
 //! hold anything, quotes doubled. Beyond that: a byte order mark at the beginning is skipped; a lone CR is no end of
 //! a line but belongs to its cell; text behind a closing quote is an error, since what it means is anybody's guess.
+//!
+//! PHP's `fputcsv`, as older servers call it, does not double a quote that stands behind a backslash. So of quotes in a
+//! row behind a backslash, in a cell in quotes, the last one does not close the cell if text follows it: there are an
+//! odd number of them then, the first as it is and the others doubled. A body where that was seen was written so, and
+//! from then on an even number of them before a comma or a line feed is such a row with the closing quote. The number
+//! of cells in a line guards what is left to chance: a comma behind the quote.
 
 use crate::error::{Error, Kind, Result};
 
@@ -28,6 +34,11 @@ pub(super) trait Rows {
 
     /// A line without any character.
     fn blank(&mut self, after: usize) -> Result<()>;
+
+    /// The longest cell that is taken.
+    fn longest(&self) -> usize {
+        LONGEST
+    }
 
     /// Where the reader is, for an error that it raises: `line 12, column x`.
     fn place(&self, column: usize) -> String;
@@ -57,11 +68,13 @@ pub(super) struct Reader {
     column: usize,
     /// The beginning of a cell whose end has not come.
     begun: Vec<u8>,
+    /// A quote behind a backslash was seen that is not doubled.
+    escapes: bool,
 }
 
 impl Reader {
     pub(super) fn new() -> Self {
-        Self { state: State::Bom, bom: 0, column: 0, begun: Vec::new() }
+        Self { state: State::Bom, bom: 0, column: 0, begun: Vec::new(), escapes: false }
     }
 
     /// Takes the next chunk.
@@ -89,6 +102,10 @@ impl Reader {
                     at += 1;
                 }
                 State::Start | State::Plain => at = self.plain(chunk, at, rows)?,
+                State::Quoted if self.escapes && matches!(chunk[at], b',' | b'\n') && self.ends_in_escaped_quote() => {
+                    self.close(chunk[at], at + 1, rows)?;
+                    at += 1;
+                }
                 State::Quoted => at = self.quoted(chunk, at, rows)?,
                 State::Quote => {
                     match chunk[at] {
@@ -98,7 +115,10 @@ impl Reader {
                         }
                         b'\r' => self.state = State::QuoteCr,
                         end @ (b',' | b'\n') => self.close(end, at + 1, rows)?,
-                        _ => return Err(self.behind_quote(rows)),
+                        _ => {
+                            self.escaped(b"\"", rows)?;
+                            continue;
+                        }
                     }
                     at += 1;
                 }
@@ -106,10 +126,19 @@ impl Reader {
                     self.close(b'\n', at + 1, rows)?;
                     at += 1;
                 }
-                State::QuoteCr => return Err(self.behind_quote(rows)),
+                State::QuoteCr => self.escaped(b"\"\r", rows)?,
             }
         }
         Ok(())
+    }
+
+    /// Whether the body may end here if its last line has all its cells: a line has begun, and no quote is open.
+    pub(super) fn lacks_line_end(&self) -> bool {
+        match self.state {
+            State::Bom | State::Quoted => false,
+            State::Start => self.column > 0,
+            State::Plain | State::Quote | State::QuoteCr => true,
+        }
     }
 
     /// The end of the body: false where it comes in the middle of a line.
@@ -206,6 +235,27 @@ impl Reader {
         Ok(end + 1)
     }
 
+    /// A quote that does not close: what stands behind a backslash belongs to the cell.
+    #[cold]
+    fn escaped<R: Rows>(&mut self, quote: &[u8], rows: &R) -> Result<()> {
+        if !self.is_behind_backslash() {
+            return Err(self.behind_quote(rows));
+        }
+        self.keep(quote, rows)?;
+        self.escapes = true;
+        self.state = State::Quoted;
+        Ok(())
+    }
+
+    /// Whether what has come of the cell ends in a backslash, or in quotes behind one.
+    fn is_behind_backslash(&self) -> bool {
+        self.begun.iter().rev().find(|byte| **byte != b'"') == Some(&b'\\')
+    }
+
+    fn ends_in_escaped_quote(&self) -> bool {
+        self.begun.last() == Some(&b'"') && self.is_behind_backslash()
+    }
+
     /// The end of a cell in quotes.
     fn close<R: Rows>(&mut self, end: u8, after: usize, rows: &mut R) -> Result<()> {
         rows.cell(self.column, &self.begun);
@@ -220,10 +270,12 @@ impl Reader {
     }
 
     fn keep<R: Rows>(&mut self, piece: &[u8], rows: &R) -> Result<()> {
-        if self.begun.len() + piece.len() > LONGEST {
+        let longest = rows.longest();
+        if self.begun.len() + piece.len() > longest {
+            let size = if longest < LONGEST { "16 MB" } else { "2 GB" };
             return Err(Error::new(
                 Kind::NotRedcap,
-                format!("a cell of more than 2 GB is in the answer ({})", rows.place(self.column)),
+                format!("a cell of more than {size} is in the answer ({})", rows.place(self.column)),
             )
             .hint("export without that field"));
         }

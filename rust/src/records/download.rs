@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::body::{Body, Cells};
+use super::body::{Body, Cells, MOST_HEADER};
 use super::csv::Reader;
 use super::file::Partial;
 use super::intake::Target;
@@ -17,9 +17,6 @@ use crate::redcap::{Expect, Sink, safe_name};
 
 /// The longest text that is held in memory.
 const MOST: usize = 256 * 1024 * 1024;
-
-/// The longest header of a table.
-const MOST_HEADER: usize = 16 * 1024 * 1024;
 
 /// The pause between two words about the progress.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -226,7 +223,7 @@ impl<P: Place> Sink for Raw<P> {
     }
 }
 
-fn no_header() -> Error {
+pub(super) fn no_header() -> Error {
     Error::new(Kind::NotRedcap, "the answer has no header of a table")
         .hint("the server may be in trouble; try again later, then tell its administrator")
 }

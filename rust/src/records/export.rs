@@ -1,14 +1,16 @@
 //! Asking for records, whole or in batches.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::body::Body;
 use super::choice::Choices;
 use super::dictionary::Dictionary;
-use super::file::{Partial, ToFile};
+use super::file::{Partial, ToFile, check_free};
 use super::growth;
 use super::ids::Ids;
+use super::import::{many, shown, some};
 use super::intake::{Intake, Target};
 use super::table::{Finished, Style, TableBuilder};
 use crate::ctx::{Ctx, Events};
@@ -16,12 +18,13 @@ use crate::error::{Error, Kind, Result};
 use crate::net::io::blocking;
 use crate::project::Project;
 use crate::redcap::{Expect, Operation, Request, identify, is_out_of_memory};
-use crate::value::{Table, Value};
+use crate::value::{Column, Table, Value};
 
 /// The most that a dictionary or project information takes up.
 const MOST: usize = 64 * 1024 * 1024;
 
-/// The first size of batches where nobody named one.
+/// The first size of batches where nobody named one, and the most records that are named in one call: PHP cuts off
+/// what is beyond a thousand parameters and says nothing of it.
 const BATCH: usize = 500;
 
 /// What is to be exported, and how.
@@ -50,6 +53,8 @@ pub(crate) struct Wish {
     pub(crate) batch_size: Option<usize>,
     /// The file to write to instead of making a table.
     pub(crate) to: Option<PathBuf>,
+    /// Whether a file that is there is replaced.
+    pub(crate) overwrite: bool,
 }
 
 /// What came of an export.
@@ -75,7 +80,7 @@ pub(crate) struct Export {
 /// Those of a call; `not_redcap`: the data is no CSV; `connection`: it is cut short; `file`: it cannot be written.
 /// On any of them nothing is left behind.
 pub(crate) async fn export(ctx: &Ctx, project: &Project, operation: Operation, wish: Wish) -> Result<Export> {
-    let mut job = Job { ctx, operation, wish };
+    let mut job = Job { ctx, operation, wish, listed: None };
     let done = job.run(project).await;
     let finished = job.operation.finish().await;
     let done = done?;
@@ -87,18 +92,32 @@ struct Job<'a> {
     ctx: &'a Ctx,
     operation: Operation,
     wish: Wish,
+    /// The records that the server listed for batches.
+    listed: Option<Vec<String>>,
 }
 
 impl Job<'_> {
     async fn run(&mut self, project: &Project) -> Result<Export> {
+        if let Some(path) = &self.wish.to {
+            check_free(path, self.wish.overwrite)?;
+        }
         // Side by side; no record is asked for before the project is known to be the right one.
         let information = Request::read("project", Expect::Json);
         let metadata = Request::read("metadata", Expect::Json);
         let (information, metadata) = self.operation.collect_both(&information, &metadata, MOST).await?;
         let entry = self.operation.project();
         let missing_codes = identify(self.ctx, entry, project.project_id.as_deref(), &information)?;
-        let dictionary = Arc::new(Dictionary::read(&metadata, &missing_codes)?);
-        drop((information, metadata));
+        drop(information);
+        // Of a dictionary with many choices there is much to read.
+        let dictionary = Arc::new(blocking(move || Dictionary::read(&metadata, &missing_codes)).await?);
+        let export = self.collect(dictionary).await?;
+        if export.rows == 0 && self.wish.is_everything() {
+            self.ctx.log.note("the answer is blank: the project has no records, or none that the token's user may see");
+        }
+        Ok(export)
+    }
+
+    async fn collect(&mut self, dictionary: Arc<Dictionary>) -> Result<Export> {
         match self.wish.to.clone() {
             None => {
                 let style = Style { choices: self.wish.choices, types: self.wish.types, zone: self.wish.zone.clone() };
@@ -109,6 +128,10 @@ impl Job<'_> {
                 let Finished { table, problems, repaired } = target.cells.finish();
                 growth::whole()?;
                 let record_id = dictionary.record_id.clone();
+                let ids = table.columns.iter().find(|(name, _)| *name == record_id).map(|(_, column)| column);
+                if let Some(Column::Text { dictionary: ids, .. }) = ids {
+                    self.say_missing(&ids.iter().collect());
+                }
                 Ok(Export { record_id, table: Some(table), problems, repaired, rows, bytes })
             }
             Some(path) => {
@@ -116,8 +139,10 @@ impl Job<'_> {
                 let intake = self.fetch(&dictionary, file).await?;
                 let (bytes, target) = intake.finish()?;
                 let rows = target.rows();
-                let partial = target.into_partial();
-                blocking(move || partial.commit()).await?;
+                let (partial, ids) = target.finish();
+                self.say_missing(&ids.iter().map(AsRef::as_ref).collect());
+                let overwrite = self.wish.overwrite;
+                blocking(move || if overwrite { partial.commit() } else { partial.commit_new().map(drop) }).await?;
                 let problems = super::problems::Problems::new().finish(None, &[]);
                 let record_id = dictionary.record_id.clone();
                 Ok(Export { record_id, table: None, problems, repaired: 0, rows, bytes })
@@ -128,8 +153,10 @@ impl Job<'_> {
     /// Everything that is wished, in one call or in batches.
     async fn fetch<T: Target + 'static>(&mut self, dictionary: &Dictionary, target: T) -> Result<Intake<T>> {
         let mut intake = Intake::new(self.ctx, target);
-        let size = if let (Some(size), None) = (self.wish.batch_size, &self.wish.report) {
-            size.max(1)
+        let named = self.wish.records.len();
+        let size = self.wish.batch_size.or_else(|| (named > BATCH).then_some(BATCH));
+        let size = if let (Some(size), None) = (size, &self.wish.report) {
+            size.clamp(1, BATCH)
         } else {
             let wanted = self.wish.records.clone();
             let Err(error) = self.part(dictionary, &wanted, &mut intake).await else { return Ok(intake) };
@@ -152,11 +179,28 @@ impl Job<'_> {
         intake: &mut Intake<T>,
     ) -> Result<()> {
         let ids = self.ids(dictionary).await?;
+        intake.watch()?;
         let mut done = 0;
         while done < ids.len() {
             let part = &ids[done..(done + size).min(ids.len())];
+            let (_, before) = intake.brought()?;
             match self.part(dictionary, part, intake).await {
-                Ok(()) => done += part.len(),
+                Ok(()) => {
+                    let (bytes, rows) = intake.brought()?;
+                    // Records may have no rows in the events. Else the server, which has just listed them, has failed
+                    // without a word.
+                    if rows > before || !self.wish.events.is_empty() {
+                        done += part.len();
+                    } else if part.len() > 1 {
+                        size = part.len() / 2;
+                        self.say_smaller(&empty(part), size);
+                    } else if bytes > 0 {
+                        // That there is nothing is what REDCap says of a record that was deleted just now.
+                        done += 1;
+                    } else {
+                        return Err(empty(part));
+                    }
+                }
                 Err(error) if part.len() > 1 && too_large(&error, part.len()) => {
                     size = part.len() / 2;
                     self.say_smaller(&error, size);
@@ -164,7 +208,25 @@ impl Job<'_> {
                 Err(error) => return Err(error),
             }
         }
+        self.listed = Some(ids);
         Ok(())
+    }
+
+    /// A word of the records that were listed and did not come.
+    fn say_missing(&self, come: &HashSet<&str>) {
+        let Some(listed) = &self.listed else { return };
+        let missing: Vec<&String> = listed.iter().filter(|id| !come.contains(id.as_str())).collect();
+        if missing.is_empty() {
+            return;
+        }
+        let count = format!("{} of {}", missing.len(), many(listed.len(), "record", "records"));
+        if !self.wish.events.is_empty() {
+            return self.ctx.log.note(format!("{count} in the project brought no row in these events"));
+        }
+        let named = some(missing.iter().map(|id| format!("`{}`", shown(id))), missing.len(), ", ");
+        self.ctx.log.warning(format!(
+            "{count} that the server listed did not come: {named}; they were deleted meanwhile, or the server failed"
+        ));
     }
 
     /// One call for some records, or (none named) for all. What came before stays if it fails.
@@ -208,13 +270,12 @@ impl Job<'_> {
     }
 
     /// The ids of the records that are wished, in the server's order. The list that the user gave is not sent: it
-    /// may be what was too long.
+    /// may be what was too long. Nor are the events: a record may have rows there and no row of this one field.
     async fn ids(&mut self, dictionary: &Dictionary) -> Result<Vec<String>> {
         let request = Request::read("record", Expect::Csv)
             .with("type", "flat")
             .with("rawOrLabel", "raw")
             .with("fields", vec![dictionary.record_id.clone()])
-            .with("events", self.wish.events.as_slice())
             .with("filterLogic", self.wish.filter_logic.clone());
         // What people wait for are the records; of these ids nobody needs to hear.
         let quiet = Ctx { log: Events::none(), ..self.ctx.clone() };
@@ -222,8 +283,10 @@ impl Job<'_> {
         self.operation.call(&request, &mut intake).await?;
         let mut ids = intake.finish()?.1.cells.all;
         if !self.wish.records.is_empty() {
-            let wanted: std::collections::HashSet<&String> = self.wish.records.iter().collect();
-            ids.retain(|id| wanted.contains(id));
+            // As the server's database compares them.
+            let plain = |id: &String| id.trim().to_lowercase();
+            let wanted: HashSet<String> = self.wish.records.iter().map(plain).collect();
+            ids.retain(|id| wanted.contains(&plain(id)));
         }
         Ok(ids)
     }
@@ -231,6 +294,21 @@ impl Job<'_> {
     fn say_smaller(&self, error: &Error, size: usize) {
         self.ctx.log.note(format!("{}; going on in batches of {size} records", error.message));
     }
+}
+
+impl Wish {
+    /// Whether nothing is left out but perhaps fields.
+    fn is_everything(&self) -> bool {
+        self.report.is_none() && self.events.is_empty() && self.records.is_empty() && self.filter_logic.is_none()
+    }
+}
+
+/// The error for an answer without any row for records that the server has just listed.
+fn empty(records: &[String]) -> Error {
+    let records = many(records.len(), "record", "records");
+    Error::new(Kind::NotRedcap, format!("the server gave an empty answer for {records} that it had just listed"))
+        .hint("it failed without a word, out of memory perhaps; nothing of the export is used")
+        .hint("try again, then tell the REDCap administrator; fewer `fields` at a time may pass")
 }
 
 /// Whether a smaller request may pass where this one, for `records` records by name, did not: the server ran out of

@@ -5,12 +5,28 @@ use std::io::{Seek, SeekFrom, Write};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
-use super::body::{Body, Cells};
+use super::body::{Body, Cells, MOST_HEADER};
 use super::csv::Reader;
 use super::dictionary::Dictionary;
+use super::download::no_header;
 use super::intake::Target;
+use super::repair;
 use crate::error::{Error, Kind, Result};
 use crate::file::fault;
+
+/// Refuses a name that is taken, unless what is there is to be replaced.
+///
+/// # Errors
+/// `file`.
+pub(super) fn check_free(path: &Path, overwrite: bool) -> Result<()> {
+    if overwrite || path.is_dir() || path.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    Err(Error::new(Kind::File, format!("`{}` is there already", path.display()))
+        .hint("`overwrite = TRUE` puts the new file in its place once that is whole")
+        .hint("or move it away, or give another `to`")
+        .field("path", path.display().to_string()))
+}
 
 /// A file that is being written beside the one that it will be. Dropped before it is whole, it is removed.
 pub(super) struct Partial {
@@ -119,14 +135,32 @@ impl Drop for Partial {
     }
 }
 
-/// Reads along to see whether the body is whole.
-struct Tally<D>(D);
+/// Reads along to see whether the body is whole, and of which records it is.
+struct Tally<D> {
+    dictionary: D,
+    /// The column of the records' ids, once they are to be remembered.
+    ids_in: Option<usize>,
+    watched: bool,
+    /// The ids; rows of one record behind each other have one.
+    ids: Vec<Box<str>>,
+    kept: usize,
+}
 
 impl<D: Deref<Target = Dictionary>> Cells for Tally<D> {
     fn header(&mut self, names: &[String]) -> Result<()> {
-        self.0.check_header(names)
+        self.dictionary.check_header(names)?;
+        let place = names.iter().position(|name| *name == self.dictionary.record_id);
+        self.ids_in = place.filter(|_| self.watched);
+        Ok(())
     }
-    fn cell(&mut self, _: usize, _: &[u8]) {}
+
+    #[inline]
+    fn cell(&mut self, column: usize, cell: &[u8]) {
+        if Some(column) == self.ids_in && self.ids.last().is_none_or(|last| last.as_bytes() != cell) {
+            self.ids.push(repair::shown(cell).into());
+        }
+    }
+
     fn end(&mut self) {}
 }
 
@@ -144,12 +178,14 @@ pub(super) struct ToFile<D> {
 
 impl<D: Deref<Target = Dictionary>> ToFile<D> {
     pub(super) fn new(dictionary: D, partial: Partial) -> Self {
-        let body = Body::new(Tally(dictionary));
+        let tally = Tally { dictionary, ids_in: None, watched: false, ids: Vec::new(), kept: 0 };
+        let body = Body::new(tally);
         Self { body, partial, held: Vec::new(), begun: false, kept_begun: false }
     }
 
-    pub(super) fn into_partial(self) -> Partial {
-        self.partial
+    /// The file, and the ids that came since they were watched.
+    pub(super) fn finish(self) -> (Partial, Vec<Box<str>>) {
+        (self.partial, self.body.cells.ids)
     }
 }
 
@@ -161,7 +197,7 @@ impl<D: Deref<Target = Dictionary> + Send> Target for ToFile<D> {
             if !self.begun {
                 self.held.extend_from_slice(chunk);
             }
-            return Ok(());
+            return if self.held.len() > MOST_HEADER { Err(no_header()) } else { Ok(()) };
         }
         let rest = match ended_here {
             Some(end) if self.begun => &chunk[end..],
@@ -184,14 +220,21 @@ impl<D: Deref<Target = Dictionary> + Send> Target for ToFile<D> {
         self.kept_begun = self.begun;
         self.partial.kept = self.partial.length;
         self.held.clear();
+        self.body.cells.kept = self.body.cells.ids.len();
         self.body.settle();
     }
 
     fn back(&mut self) -> Result<()> {
         self.begun = self.kept_begun;
         self.held.clear();
+        let kept = self.body.cells.kept;
+        self.body.cells.ids.truncate(kept);
         self.body.redo();
         self.partial.back()
+    }
+
+    fn watch(&mut self) {
+        self.body.cells.watched = true;
     }
 
     fn rows(&self) -> u64 {

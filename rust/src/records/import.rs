@@ -22,7 +22,8 @@ use crate::value::{Column, Table, Value};
 
 use fields::{Fields, GROUP};
 use present::{Change, Present};
-use sheet::{Sheet, argument, many, shown, some};
+use sheet::{Sheet, argument};
+pub(super) use sheet::{many, shown, some};
 
 /// The most that a dictionary, project information or a list of ids takes up.
 const MOST: usize = 64 * 1024 * 1024;
@@ -219,13 +220,19 @@ impl Job<'_> {
     }
 
     fn request(&self, sheet: &Sheet, batch: &[(String, Vec<usize>)]) -> Request {
-        Request::import("record")
+        let rows = || batch.iter().flat_map(|(_, rows)| rows);
+        let (format, data) = match sheet.csv(rows()) {
+            Some(csv) => ("csv", csv),
+            // Longer, as each cell has its name with it, and read by all in the same way.
+            None => ("json", sheet.json(rows())),
+        };
+        Request::import("record", format)
             .with("type", "flat")
             .with("overwriteBehavior", if self.erase { "overwrite" } else { "normal" })
             .with("forceAutoNumber", self.auto_number)
             .with("dateFormat", "YMD")
             .with("returnContent", if self.auto_number { "auto_ids" } else { "ids" })
-            .with("data", sheet.csv(batch.iter().flat_map(|(_, rows)| rows)))
+            .with("data", data)
     }
 }
 

@@ -14,7 +14,7 @@ use super::csv::Reader;
 use super::growth;
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
-use crate::redcap::{Sink, Waiting, memory, out_of_memory};
+use crate::redcap::{Sink, Waiting, is_out_of_memory, memory, out_of_memory};
 
 /// The pause between two words about the progress.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -47,6 +47,9 @@ pub(super) trait Target: Send {
 
     /// The rows so far.
     fn rows(&self) -> u64;
+
+    /// From now on the ids of the records are remembered, where they are not there anyway.
+    fn watch(&mut self) {}
 }
 
 /// One download after the other, into a target.
@@ -64,6 +67,8 @@ pub(super) struct Intake<T> {
     bytes: u64,
     kept: u64,
     told: Duration,
+    /// The connection says that the body is whole.
+    whole: bool,
 }
 
 /// A piece of a download, with the number of the download.
@@ -119,7 +124,22 @@ impl<T: Target + 'static> Intake<T> {
             bytes: 0,
             kept: 0,
             told,
+            whole: false,
         }
+    }
+
+    /// From now on the target remembers the ids of the records.
+    pub(super) fn watch(&self) -> Result<()> {
+        self.shared.with(|work| {
+            work.target()?.watch();
+            Ok(())
+        })
+    }
+
+    /// What the last body brought, in bytes, and the rows of all.
+    pub(super) fn brought(&self) -> Result<(u64, u64)> {
+        let rows = self.shared.with(|work| Ok(work.target()?.rows()))?;
+        Ok((self.bytes - self.kept, rows))
     }
 
     /// The bytes of data, and what became of them.
@@ -147,6 +167,7 @@ impl<T: Target + 'static> Intake<T> {
     /// A new body begins: what is left of the one before counts for nothing.
     fn renew(&mut self, turn: impl FnOnce(&mut T) -> Result<()>) -> Result<()> {
         self.turn += 1;
+        self.whole = false;
         self.piece.clear();
         self.at_once = AT_ONCE;
         self.shared.with(|work| {
@@ -239,8 +260,12 @@ impl<T: Target + 'static> Sink for Intake<T> {
         }))
     }
 
+    fn whole(&mut self) {
+        self.whole = true;
+    }
+
     fn end(&mut self) -> Result<()> {
-        self.shared.with(|work| {
+        let unended = self.shared.with(|work| {
             if let Some(error) = work.error.take() {
                 return Err(error);
             }
@@ -249,11 +274,20 @@ impl<T: Target + 'static> Sink for Intake<T> {
                 return Err(lost());
             }
             if work.reader.is_complete() {
-                return Ok(());
+                return Ok(false);
             }
             let error = work.target()?.cut_short();
-            Err(work.why(&[], error))
-        })
+            let error = work.why(&[], error);
+            // A server that stops in the middle of a line ends the body as it should all the same: that the line has
+            // all its cells is not all there is to say.
+            if self.whole && !is_out_of_memory(&error) && work.ends_all_the_same() { Ok(true) } else { Err(error) }
+        })?;
+        if unended {
+            self.ctx.log.warning(
+                "the answer has no line end behind its last row: look whether the last value of that row is whole",
+            );
+        }
+        Ok(())
     }
 }
 
@@ -306,6 +340,13 @@ impl<T: Target> Work<T> {
         self.tail.drain(..surplus);
         self.tail.extend_from_slice(fresh);
         Ok(())
+    }
+
+    /// Ends the last line for a server that did not. False where it is no whole line.
+    fn ends_all_the_same(&mut self) -> bool {
+        let Some(target) = &mut self.target else { return false };
+        let before = target.rows();
+        self.reader.lacks_line_end() && target.take(&mut self.reader, b"\n").is_ok() && target.rows() > before
     }
 
     /// A server that runs out of memory on the way says so in the middle of the data.

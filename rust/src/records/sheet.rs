@@ -148,7 +148,7 @@ pub(crate) fn give_types(table: &mut Table, types: &[(&str, Type)], zone: &str) 
 fn typed(column: &Column, kind: Type, zone: &str) -> Option<Column> {
     let Column::Text { ids, dictionary } = column else { return None };
     let of = |text: &[u8]| match kind {
-        Type::Int => convert::canonical_int(text).map(f64::from),
+        Type::Int => convert::int(text).map(f64::from),
         Type::Flag => match text {
             b"1" => Some(1.0),
             b"0" => Some(0.0),

@@ -31,6 +31,9 @@ pub(crate) trait Sink: Send {
         None
     }
 
+    /// The connection proves that the body ended where the server meant it to. Said before [`Sink::end`], if at all.
+    fn whole(&mut self) {}
+
     /// The answer is complete, as far as the connection can tell.
     fn end(&mut self) -> Result<()> {
         Ok(())

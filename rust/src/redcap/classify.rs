@@ -41,7 +41,8 @@ pub(crate) fn is_data(status: u16, head: &[u8], expect: Expect) -> bool {
         Expect::Json => matches!(head.first(), Some(b'[' | b'{')) && !begins_redcap_error(head),
         Expect::Csv | Expect::Bytes => !begins_html(head) && !begins_redcap_error(head),
         Expect::Xml => head.starts_with(b"<?xml") && !begins_redcap_error(head),
-        Expect::Text => !begins_html(head) && !begins_redcap_error(head) && !complains(head),
+        // An answer to a write in XML is one too.
+        Expect::Text => (!begins_html(head) || begins_xml(head)) && !begins_redcap_error(head) && !complains(head),
     }
 }
 
@@ -75,6 +76,16 @@ pub(super) fn is_version(text: &[u8]) -> bool {
 /// A body without a byte order mark and leading blanks.
 fn start(body: &[u8]) -> &[u8] {
     body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start()
+}
+
+/// Whether a body is XML as REDCap writes it, and no page.
+fn begins_xml(body: &[u8]) -> bool {
+    let body = start(body);
+    let Some(declared) = body.strip_prefix(b"<?xml") else { return body.starts_with(b"<hash>") };
+    let Some(end) = find(declared, b"?>") else { return false };
+    let root = declared[end + 2..].trim_ascii_start();
+    let page = root.starts_with(b"<!") || root.get(..5).is_some_and(|tag| tag.eq_ignore_ascii_case(b"<html"));
+    root.first() == Some(&b'<') && !page
 }
 
 fn begins_redcap_error(body: &[u8]) -> bool {
@@ -438,6 +449,20 @@ mod tests {
             assert!(is_data(200, data.as_bytes(), Expect::Text), "{data}");
         }
         for other in ["<html>", "ERROR: x", "{\"error\":\"x\"}", "Could not connect to the database as 'u' with 'p'"] {
+            assert!(!is_data(200, other.as_bytes(), Expect::Text), "{other}");
+        }
+        for data in
+            ["<?xml version=\"1.0\" encoding=\"UTF-8\" ?><hash><count>1</count></hash>", "<hash><id>1</id></hash>"]
+        {
+            assert!(is_data(200, data.as_bytes(), Expect::Text), "{data}");
+        }
+        for other in [
+            "<?xml version=\"1.0\"?>\n<!DOCTYPE html>",
+            "<?xml version=\"1.0\"?><HTML>",
+            "<?xml version=\"1.0\"",
+            "<?xml version=\"1.0\"?><hash><error>x</error></hash>",
+            "<hash><error>x</error></hash>",
+        ] {
             assert!(!is_data(200, other.as_bytes(), Expect::Text), "{other}");
         }
         assert!(is_data(200, b"%PDF-1.4", Expect::Bytes) && is_data(200, b"\xff\0", Expect::Bytes));

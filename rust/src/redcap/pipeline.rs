@@ -368,6 +368,9 @@ impl Operation {
         if !answer.header_values().any(|value| scrubber.watch().sees(value)) {
             doubt.settled();
         }
+        if answer.proves_its_end() {
+            sink.whole();
+        }
         Ok(sink.end().map_err(plain)?)
     }
 }

@@ -171,9 +171,9 @@ impl Request {
         self.upload = Some(upload);
     }
 
-    /// A request that imports data, as CSV. What answers it is JSON.
-    pub(crate) fn import(content: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(content, Some("import"), Expect::Json, true).with("format", "csv").with("returnFormat", "json")
+    /// A request that imports data, which are in this format. What answers it is JSON.
+    pub(crate) fn import(content: impl Into<Cow<'static, str>>, format: &'static str) -> Self {
+        Self::new(content, Some("import"), Expect::Json, true).with("format", format).with("returnFormat", "json")
     }
 
     /// Adds a parameter.
@@ -375,7 +375,7 @@ mod tests {
     #[test]
     fn an_import_is_a_write_and_its_data_are_a_field_of_the_same_buffer() {
         let (token, secret) = sealed();
-        let request = Request::import("record").with("data", "id,a\n1,\"x & ü\"\n".to_owned());
+        let request = Request::import("record", "csv").with("data", "id,a\n1,\"x & ü\"\n".to_owned());
         assert!(request.writes);
         let body = request.body(&secret);
         assert_eq!((body.len(), body.capacity()), (request.length() + FIELD.len() + token.len(), body.len()));

@@ -111,15 +111,15 @@ impl Sheet {
         all
     }
 
-    /// Some rows as CSV, with the header.
-    pub(super) fn csv<'a>(&self, rows: impl Iterator<Item = &'a usize>) -> String {
+    /// Some rows as CSV, with the header; nothing where not all readers would read the same.
+    pub(super) fn csv<'a>(&self, rows: impl Iterator<Item = &'a usize>) -> Option<String> {
         let mut out = String::new();
         let mut cell = String::new();
         for (n, data) in self.columns.iter().enumerate() {
             if n > 0 {
                 out.push(',');
             }
-            quote(&data.name, &mut out);
+            quote(&data.name, &mut out)?;
         }
         out.push('\n');
         for row in rows {
@@ -128,11 +128,31 @@ impl Sheet {
                     out.push(',');
                 }
                 data.cells.write(*row, &mut cell);
-                quote(&cell, &mut out);
+                quote(&cell, &mut out)?;
             }
             out.push('\n');
         }
-        out
+        Some(out)
+    }
+
+    /// Some rows as JSON, all values texts.
+    pub(super) fn json<'a>(&self, rows: impl Iterator<Item = &'a usize>) -> String {
+        let text = |text: &str| serde_json::Value::from(text).to_string();
+        let names: Vec<String> = self.columns.iter().map(|data| text(&data.name)).collect();
+        let mut out = "[".to_owned();
+        let mut cell = String::new();
+        for row in rows {
+            out.push_str(if out.len() > 1 { ",{" } else { "{" });
+            for (n, (name, data)) in names.iter().zip(&self.columns).enumerate() {
+                data.cells.write(*row, &mut cell);
+                out.push_str(if n > 0 { "," } else { "" });
+                out.push_str(name);
+                out.push(':');
+                out.push_str(&text(&cell));
+            }
+            out.push('}');
+        }
+        out + "]"
     }
 
     /// Refuses to blank what is blank here only because an export could not convert it. `kept` is the export's table
@@ -274,18 +294,18 @@ pub(super) fn key(place: &Place) -> String {
 }
 
 /// A number of things.
-pub(super) fn many(count: usize, one: &str, more: &str) -> String {
+pub(in crate::records) fn many(count: usize, one: &str, more: &str) -> String {
     if count == 1 { format!("1 {one}") } else { format!("{count} {more}") }
 }
 
 /// The first of a list in words, and how many more there are.
-pub(super) fn some(items: impl Iterator<Item = String>, count: usize, between: &str) -> String {
+pub(in crate::records) fn some(items: impl Iterator<Item = String>, count: usize, between: &str) -> String {
     let words = items.take(NAMED).collect::<Vec<_>>().join(between);
     if count > NAMED { format!("{words}{between}and {} more", count - NAMED) } else { words }
 }
 
 /// A value as it may stand in a condition: what may be a token is not repeated.
-pub(super) fn shown(value: &str) -> String {
+pub(in crate::records) fn shown(value: &str) -> String {
     let mut run = 0;
     for byte in value.bytes() {
         run = if byte.is_ascii_hexdigit() { run + 1 } else { 0 };
@@ -347,12 +367,16 @@ fn check_columns(data: &Table, fields: &Fields, longitudinal: bool) -> Result<()
     Ok(())
 }
 
-/// A cell of CSV, in quotes where it needs them.
-fn quote(cell: &str, out: &mut String) {
+/// A cell of CSV, in quotes where it needs them. Nothing for what would need them and has a backslash before a quote or
+/// the end: PHP, which reads it, takes a quote behind a backslash as it is, and others do not.
+fn quote(cell: &str, out: &mut String) -> Option<()> {
     let plain = !cell.contains([',', '"', '\n', '\r']) && cell.trim() == cell;
     if plain {
         out.push_str(cell);
-        return;
+        return Some(());
+    }
+    if cell.ends_with('\\') || cell.contains("\\\"") {
+        return None;
     }
     out.push('"');
     for (n, part) in cell.split('"').enumerate() {
@@ -362,4 +386,67 @@ fn quote(cell: &str, out: &mut String) {
         out.push_str(part);
     }
     out.push('"');
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quote;
+
+    /// The cells of a line as PHP's `str_getcsv` reads them with its default escape.
+    fn php(line: &str) -> Vec<String> {
+        let mut cells = Vec::new();
+        let mut rest = line.chars().peekable();
+        loop {
+            let mut cell = String::new();
+            if rest.next_if_eq(&'"').is_some() {
+                while let Some(c) = rest.next() {
+                    if c == '"' && rest.next_if_eq(&'"').is_none() {
+                        break;
+                    }
+                    cell.push(c);
+                    if c == '\\' {
+                        cell.extend(rest.next());
+                    }
+                }
+            }
+            while let Some(c) = rest.next_if(|c| *c != ',') {
+                cell.push(c);
+            }
+            cells.push(cell);
+            if rest.next().is_none() {
+                return cells;
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_written_as_csv_is_read_alike_by_php_and_by_others() {
+        assert_eq!(php(r#""a\"",b"#), [r#"a\""#, "b"], "it escapes");
+        let parts = ["", "a", "\\", "\"", ",", "\n", " "];
+        let mut refused = Vec::new();
+        for (a, b, c, d) in fours(&parts) {
+            let cell = format!("{a}{b}{c}{d}");
+            let mut line = String::new();
+            if quote(&cell, &mut line).is_none() {
+                refused.push(cell);
+                continue;
+            }
+            line.push_str(",x");
+            assert_eq!(php(&line), [cell.as_str(), "x"], "{line}");
+            let mut rfc = line.strip_suffix(",x").unwrap().to_owned();
+            if let Some(inner) = rfc.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+                rfc = inner.replace("\"\"", "\"");
+            }
+            assert_eq!(rfc, cell);
+        }
+        for (cell, is_refused) in [("a,\\", true), ("\\\"a", true), ("aa\\", false), ("\\,", false), ("\"a,", false)] {
+            assert_eq!(refused.iter().any(|one| one == cell), is_refused, "{cell}");
+        }
+    }
+
+    fn fours<'a>(parts: &'a [&str]) -> impl Iterator<Item = (&'a str, &'a str, &'a str, &'a str)> {
+        let n = parts.len();
+        (0..n.pow(4)).map(move |i| (parts[i % n], parts[i / n % n], parts[i / n / n % n], parts[i / n / n / n]))
+    }
 }

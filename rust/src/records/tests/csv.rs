@@ -21,6 +21,8 @@ fn slow(input: &[u8]) -> (Lines, Ending) {
     let input = input.strip_prefix(b"\xef\xbb\xbf").unwrap_or(input);
     let mut lines = Vec::new();
     let mut at = 0;
+    // Whether a quote behind a backslash was seen that is not doubled.
+    let mut escapes = false;
     while at < input.len() {
         let (mut line, begin) = (Vec::new(), at);
         loop {
@@ -28,6 +30,23 @@ fn slow(input: &[u8]) -> (Lines, Ending) {
             if input.get(at) == Some(&b'"') {
                 at += 1;
                 loop {
+                    let run = input[at.min(input.len())..].iter().take_while(|byte| **byte == b'"').count();
+                    if run > 0 && input[at - 1] == b'\\' && cell.last() == Some(&b'\\') {
+                        let rest = &input[at + run..];
+                        let (comma, feed) = (rest.starts_with(b","), rest.starts_with(b"\n"));
+                        let ends = comma || feed || rest.is_empty() || rest.starts_with(b"\r\n") || rest == b"\r";
+                        if run % 2 == 1 && !ends {
+                            escapes = true;
+                            cell.extend(std::iter::repeat_n(b'"', run.div_ceil(2)));
+                            at += run;
+                            continue;
+                        }
+                        if run % 2 == 0 && escapes && (comma || feed) {
+                            cell.extend(std::iter::repeat_n(b'"', run / 2));
+                            at += run - 1;
+                            break;
+                        }
+                    }
                     match (input.get(at), input.get(at + 1)) {
                         (None, _) => return (lines, Ending::CutShort),
                         (Some(b'"'), Some(b'"')) => {
@@ -136,7 +155,7 @@ fn cut(input: &[u8], cuts: u32) -> Vec<&[u8]> {
 
 fn byte() -> impl Strategy<Value = u8> {
     prop_oneof![
-        4 => Just(b'"'), 3 => Just(b','), 3 => Just(b'\n'), 3 => Just(b'\r'), 3 => Just(b'a'),
+        4 => Just(b'"'), 2 => Just(b'\\'), 3 => Just(b','), 3 => Just(b'\n'), 3 => Just(b'\r'), 3 => Just(b'a'),
         1 => Just(0xef), 1 => Just(0xbb), 1 => Just(0xbf), 1 => Just(0), 1 => any::<u8>(),
     ]
 }
@@ -252,6 +271,47 @@ fn a_body_that_ends_in_a_line_is_cut_short() {
     for text in ["", "\n", "a\n", "\"a\"\n", "\"a\"\r\n", "\u{feff}", "\u{feff}a\n"] {
         assert_eq!(read(text).1, Ending::Complete, "{text:?}");
     }
+}
+
+/// A cell as PHP writes it with its default escape: a quote behind a backslash is not doubled.
+fn php(cell: &str) -> String {
+    let mut out = "\"".to_owned();
+    let mut escaped = false;
+    for c in cell.chars() {
+        if c == '"' && !escaped {
+            out.push('"');
+        }
+        escaped = c == '\\';
+        out.push(c);
+    }
+    out + "\""
+}
+
+#[test]
+fn a_quote_behind_a_backslash_that_php_did_not_double_belongs_to_its_cell() {
+    // The shape of it, from the manual of `fputcsv`.
+    assert_eq!(php(r#"words1\"words2, words3"#), r#""words1\"words2, words3""#);
+    assert_eq!(php(r#"a\"", b"#), r#""a\""", b""#);
+    for cell in [
+        r#"words1\"words2, words3"#,
+        r#"say \"yes\""#,
+        r#"\"x\\"y"#,
+        r#"\"b, "c" \""d"#,
+        "\\\"a\r\n\\\"b",
+        "x\\\"\ry, z",
+        r"ends in \",
+        r"ends in, \\",
+    ] {
+        let line = format!("1,{},{}\n2,x,{}\n", php(cell), php(cell), php("ü \"z\""));
+        let lines = vec![vec!["1".into(), cell.into(), cell.into()], vec!["2".into(), "x".into(), "ü \"z\"".into()]];
+        assert_eq!(read(&line), (lines, Ending::Complete), "{line}");
+        for size in 1..9 {
+            assert_eq!(quick(line.as_bytes().chunks(size)), slow(line.as_bytes()), "{line}");
+        }
+    }
+    // Where every quote is doubled, nothing else is read than before.
+    let line = "\"a\\\"\"b\",\"c\\\"\",d\"\n";
+    assert_eq!(read(line), (vec![vec!["a\\\"b".into(), "c\\\",d".into()]], Ending::Complete));
 }
 
 #[test]

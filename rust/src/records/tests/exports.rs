@@ -208,7 +208,7 @@ async fn a_firewall_that_objects_to_long_lists_is_asked_in_batches() {
         project(asked, 2000)
     });
     let world = World::new();
-    let wanted: Vec<String> = (1..=1000).map(|n| format!("r{}", n * 2)).collect();
+    let wanted: Vec<String> = (1..=500).map(|n| format!("r{}", n * 2)).collect();
     let export = world.export(&server.uri, Wish { records: wanted.clone(), ..wish() }).await.unwrap();
     assert_eq!(texts(&export.table.unwrap(), "id"), wanted);
     // Without a list it is no matter of length.
@@ -312,7 +312,8 @@ async fn a_file_holds_the_bytes_as_they_were_sent() {
         let world = World::new();
         let to = world.folder.path().join("x.csv");
         std::fs::write(&to, "what was there before").unwrap();
-        let export = world.export(&server.uri, Wish { to: Some(to.clone()), ..wish() }).await.unwrap();
+        let wish = Wish { to: Some(to.clone()), overwrite: true, ..wish() };
+        let export = world.export(&server.uri, wish).await.unwrap();
         assert_eq!(std::fs::read(&to).unwrap(), bytes);
         assert_eq!((export.rows, export.bytes, export.table.is_none()), (3, bytes.len() as u64, true));
         assert_eq!(files(world.folder.path()), ["x.csv"]);
@@ -322,6 +323,217 @@ async fn a_file_holds_the_bytes_as_they_were_sent() {
             assert_eq!(std::fs::metadata(&to).unwrap().permissions().mode() & 0o777, 0o600);
         }
     }
+}
+
+#[tokio::test]
+async fn a_file_that_is_there_is_left_alone_unless_it_is_to_be_replaced() {
+    let server = Server::start(|asked, _| project(asked, 2));
+    let world = World::new();
+    let to = world.folder.path().join("x.csv");
+    std::fs::write(&to, "mine").unwrap();
+    for report in [None, Some("117".to_owned())] {
+        let error = world.export(&server.uri, Wish { report, to: Some(to.clone()), ..wish() }).await.unwrap_err();
+        assert!(error.kind == Kind::File && format!("{error:?}").contains("overwrite = TRUE"), "{error:?}");
+    }
+    assert_eq!((std::fs::read_to_string(&to).unwrap().as_str(), server.records().len()), ("mine", 0));
+    assert_eq!(world.outcomes(), [""; 0], "nobody was asked");
+    assert_eq!(files(world.folder.path()), ["x.csv"]);
+    // One that comes in between is left alone too.
+    std::fs::remove_file(&to).unwrap();
+    let late = to.clone();
+    let slow = Server::start(move |asked, _| {
+        std::fs::write(&late, "another's").unwrap();
+        project(asked, 2)
+    });
+    let other = World::new();
+    let error = other.export(&slow.uri, Wish { to: Some(to.clone()), ..wish() }).await.unwrap_err();
+    assert_eq!((error.kind, std::fs::read_to_string(&to).unwrap().as_str()), (Kind::File, "another's"));
+    // An export that fails replaces nothing.
+    let failing = Server::start(|_, _| html(500, FIREWALL));
+    let overwriting = || Wish { to: Some(to.clone()), overwrite: true, ..wish() };
+    assert!(other.export(&failing.uri, overwriting()).await.is_err());
+    assert_eq!(std::fs::read_to_string(&to).unwrap(), "another's");
+    world.export(&server.uri, overwriting()).await.unwrap();
+    assert_eq!(std::fs::read_to_string(&to).unwrap(), rows(&ids(2)));
+    assert_eq!(files(world.folder.path()), ["x.csv"]);
+}
+
+#[tokio::test]
+async fn an_empty_answer_for_records_that_were_just_listed_is_an_error_and_no_shorter_table() {
+    for batch_size in [Some(2), Some(1), None] {
+        let server = Server::start(move |asked, n| {
+            let records = asked.list("records");
+            if batch_size.is_none() && n == 0 {
+                return html(200, MEMORY);
+            }
+            if records.contains(&"r3".to_owned()) {
+                return data("");
+            }
+            project(asked, 4)
+        });
+        let world = World::new();
+        let to = world.folder.path().join("x.csv");
+        for to in [None, Some(to)] {
+            server.asked.lock().unwrap().clear();
+            let error = world.export(&server.uri, Wish { batch_size, to, ..wish() }).await.unwrap_err();
+            assert!(error.kind == Kind::NotRedcap && error.message.contains("empty answer"), "{}", error.message);
+            assert_eq!(server.records().last().unwrap(), &["r3"], "it was tried with this one alone");
+        }
+        assert_eq!(files(world.folder.path()), Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
+async fn an_empty_answer_for_many_records_is_asked_for_in_smaller_batches() {
+    let server = Server::start(|asked, _| if asked.list("records").len() > 2 { data("") } else { project(asked, 9) });
+    let world = World::new();
+    let to = world.folder.path().join("x.csv");
+    for to in [None, Some(to)] {
+        let wish = Wish { to: to.clone(), batch_size: Some(8), ..wish() };
+        let export = world.export(&server.uri, wish).await.unwrap();
+        assert_eq!((export.rows, world.notes().len()), (9, 2));
+        assert!(world.notes()[0].contains("empty answer for 8 records"), "{:?}", world.notes());
+        world.events.lock().unwrap().clear();
+        if let Some(to) = to {
+            assert_eq!(std::fs::read_to_string(to).unwrap(), rows(&ids(9)));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_listed_record_that_never_came_is_named_in_a_warning() {
+    let server = Server::start(|asked, _| {
+        let mut wanted = asked.list("records");
+        wanted.retain(|id| !["r3", "r4", "r6"].contains(&id.as_str()));
+        match wanted.is_empty() {
+            true if asked.list("records").is_empty() => project(asked, 7),
+            true => data("\n"),
+            false => data(&rows(&wanted)),
+        }
+    });
+    let world = World::new();
+    let to = world.folder.path().join("x.csv");
+    for to in [None, Some(to)] {
+        for size in [1, 2, 7] {
+            world.events.lock().unwrap().clear();
+            let wish = Wish { to: to.clone(), overwrite: true, batch_size: Some(size), ..wish() };
+            let export = world.export(&server.uri, wish).await.unwrap();
+            let warnings = world.warnings();
+            assert_eq!((export.rows, warnings.len()), (4, 1), "{warnings:?}");
+            let begin = "3 of 7 records that the server listed did not come: `r3`, `r4`, `r6`; ";
+            assert!(warnings[0].starts_with(begin), "{warnings:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn records_without_a_row_in_the_events_are_a_note_and_the_list_of_ids_is_of_all_events() {
+    let server = Server::start(|asked, _| {
+        if asked.list("fields") == ["id"] {
+            assert_eq!(asked.list("events"), [""; 0]);
+            return project(asked, 4);
+        }
+        assert_eq!(asked.list("events"), ["e_arm_1"]);
+        data(if asked.list("records")[0] == "r1" { "id,age,note\nr2,2,x\n" } else { "\n" })
+    });
+    let world = World::new();
+    let wish = Wish { events: vec!["e_arm_1".into()], batch_size: Some(2), ..wish() };
+    let export = world.export(&server.uri, wish).await.unwrap();
+    assert_eq!((texts(&export.table.unwrap(), "id"), world.warnings().len()), (vec!["r2".to_owned()], 0));
+    let events = world.events.lock().unwrap();
+    let wanted = Event::Note("3 of 4 records in the project brought no row in these events".into());
+    assert!(events.contains(&wanted), "{events:?}");
+}
+
+#[tokio::test]
+async fn a_blank_answer_to_an_export_of_everything_is_noted() {
+    let server = Server::start(|_, _| data(""));
+    let world = World::new();
+    let blank = || {
+        let mut events = world.events.lock().unwrap();
+        let said =
+            events.iter().any(|event| matches!(event, Event::Note(text) if text.starts_with("the answer is blank")));
+        events.clear();
+        said
+    };
+    for (wish, noted) in [
+        (wish(), true),
+        (Wish { fields: vec!["age".into()], ..wish() }, true),
+        (Wish { filter_logic: Some("[age] > 100".into()), ..wish() }, false),
+        (Wish { records: vec!["none".into()], ..wish() }, false),
+        (Wish { events: vec!["e".into()], ..wish() }, false),
+        (Wish { report: Some("1".into()), ..wish() }, false),
+    ] {
+        let asked = format!("{wish:?}");
+        world.export(&server.uri, wish).await.unwrap();
+        assert_eq!(blank(), noted, "{asked}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_the_connection_proves_whole_may_lack_its_last_line_end() {
+    let body = "id,age,note\nr1,2,x\nr2,3,\"y\"";
+    let chunked = |body: &str| {
+        let head = "HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\n";
+        Say::Raw(format!("{head}{:x}\r\n{body}\r\n0\r\n\r\n", body.len()).into_bytes())
+    };
+    for in_chunks in [false, true] {
+        let server = Server::start(move |_, _| if in_chunks { chunked(body) } else { data(body) });
+        let world = World::new();
+        let export = world.export(&server.uri, wish()).await.unwrap();
+        assert_eq!(texts(&export.table.unwrap(), "note"), ["x", "y"]);
+        assert!(world.warnings()[0].contains("no line end"), "{:?}", world.warnings());
+        let to = world.folder.path().join("x.csv");
+        let export = world.export(&server.uri, Wish { to: Some(to.clone()), ..wish() }).await.unwrap();
+        assert_eq!((export.rows, std::fs::read_to_string(to).unwrap()), (2, format!("{body}\n")));
+    }
+    // The file is whole, and what it holds is not.
+    for end in ["r3", "r3,", "r3,1", "r3,1,\"x", "r3,1,Allowed memory size of 9 bytes exhausted"] {
+        for in_chunks in [false, true] {
+            let body = format!("{body}\n{end}");
+            let server = Server::start(move |_, _| if in_chunks { chunked(&body) } else { data(&body) });
+            // Of a report there are no batches.
+            let wish = Wish { report: Some("1".into()), ..wish() };
+            let error = World::new().export(&server.uri, wish).await.unwrap_err();
+            assert!(error.kind == Kind::Connection || error.message.contains("memory"), "{end}: {error:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_long_list_of_records_goes_out_in_batches_by_itself() {
+    let server = Server::start(|asked, _| project(asked, 1200));
+    let world = World::new();
+    for batch_size in [None, Some(900)] {
+        server.asked.lock().unwrap().clear();
+        // As the server's database compares them.
+        let records = ids(501).iter().map(|id| id.to_uppercase()).collect();
+        let export = world.export(&server.uri, Wish { records, batch_size, ..wish() }).await.unwrap();
+        assert_eq!(texts(&export.table.unwrap(), "id"), ids(501));
+        assert_eq!(server.records().iter().map(Vec::len).collect::<Vec<_>>(), [0, 500, 1]);
+        server.asked.lock().unwrap().clear();
+        world.export(&server.uri, Wish { records: ids(500), ..wish() }).await.unwrap();
+        assert_eq!(server.records(), [ids(500)]);
+    }
+}
+
+#[tokio::test]
+async fn a_header_that_no_project_has_is_refused_and_not_kept() {
+    for header in [format!("id{}", ",a".repeat(100_000)), format!("id,\"{}", "a".repeat(16 << 20))] {
+        let body = format!("{header}\n");
+        let server = Server::start(move |_, _| data(&body));
+        let world = World::new();
+        let to = world.folder.path().join("x.csv");
+        // Long ones take time in a build for tests.
+        for to in [None, Some(to)].into_iter().take(if header.len() > 1 << 20 { 1 } else { 2 }) {
+            let error = world.export(&server.uri, Wish { to, ..wish() }).await.unwrap_err();
+            assert!(error.kind == Kind::NotRedcap, "{error:?}");
+        }
+        assert_eq!(files(world.folder.path()), Vec::<String>::new());
+    }
+    let most: String = (0..99_999).map(|n| format!(",c{n}")).collect::<Vec<_>>().concat();
+    let server = Server::start(move |_, _| data(&format!("id{most}\n")));
+    assert_eq!(World::new().export(&server.uri, wish()).await.unwrap().table.unwrap().columns.len(), 100_000);
 }
 
 #[tokio::test]

@@ -147,6 +147,20 @@ async fn a_dry_run_says_what_would_change_value_by_value_and_writes_nothing() {
 }
 
 #[tokio::test]
+async fn texts_that_csv_cannot_hold_alike_for_all_readers_are_sent_and_come_back_as_they_are() {
+    let sandbox = Sandbox::start();
+    let world = World::with(SAMPLES[0].token);
+    for nasty in ["C:\\a, b\\", "say \\\"yes\\\", \u{1f600}", " \\", "plain \\"] {
+        let data = vec![("record_id", Column::text([Some("4")])), ("first_name", Column::text([Some(nasty)]))];
+        let import = Import { dry_run: false, ..dry(data) };
+        world.import(&sandbox.uri, import).await.unwrap();
+        let wish = crate::records::Wish { records: vec!["4".into()], ..wish() };
+        let table = world.export(&sandbox.uri, wish).await.unwrap().table.unwrap();
+        assert_eq!(texts(&table, "first_name"), [nasty]);
+    }
+}
+
+#[tokio::test]
 async fn what_is_exported_can_be_imported_again_and_changes_nothing() {
     let sandbox = Sandbox::start();
     for sample in SAMPLES {

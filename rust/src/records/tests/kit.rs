@@ -94,6 +94,12 @@ impl World {
         notes.collect()
     }
 
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let events = self.events.lock().unwrap();
+        let warning = |event: &Event| if let Event::Warning(text) = event { Some(text.clone()) } else { None };
+        events.iter().filter_map(warning).collect()
+    }
+
     /// The outcomes in the audit log: class of each.
     pub(super) fn outcomes(&self) -> Vec<String> {
         assert!(self.ctx.shared.audit.settled(std::time::Instant::now() + Duration::from_secs(20)));
@@ -118,6 +124,7 @@ pub(super) fn wish() -> Wish {
         zone: "UTC".to_owned(),
         batch_size: None,
         to: None,
+        overwrite: false,
     }
 }
 

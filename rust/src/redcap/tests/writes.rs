@@ -97,7 +97,7 @@ async fn the_token_in_any_text_of_a_request_is_not_sent_as_data() {
     let world = World::new();
     let token = world.token.to_lowercase();
     let within = format!("record_id,note\n1,\"my token: {token}.\"\n");
-    let import = |data: &str| Request::import("record").with("data", data);
+    let import = |data: &str| Request::import("record", "csv").with("data", data);
     let mut uploaded = Request::new("file", Some("import"), Expect::Text, true).with("record", "1");
     uploaded.attach(Upload::new(&*world.ctx.random, "a.txt", within.clone()).unwrap());
     let read = || Request::read("record", Expect::Csv);
