@@ -10,7 +10,7 @@ counts <- function(sandbox) {
 imports_sent <- function() {
   files <- list.files(file.path(tempdir(), "keycap", "audit"), "[.]jsonl$", full.names = TRUE)
   lines <- unlist(lapply(files, readLines, warn = FALSE))
-  sum(grepl("\"intent\"", lines, fixed = TRUE) & grepl("record?action", lines, fixed = TRUE) & grepl("overwriteBehavior", lines, fixed = TRUE))
+  sum(grepl("\"intent\"", lines, fixed = TRUE) & grepl("record/import?", lines, fixed = TRUE) & grepl("overwriteBehavior", lines, fixed = TRUE))
 }
 
 # Answers what is asked for before an import, and never the import itself.
