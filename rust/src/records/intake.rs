@@ -291,12 +291,14 @@ impl<T: Target + 'static> Sink for Intake<T> {
 }
 
 impl<T> Drop for Intake<T> {
-    /// Cancelled: what lies ready is not worked off any more.
+    /// Failed or cancelled: what lies ready is not worked off any more, and what became of the rest is gone now, not
+    /// when the helper comes to it: nobody may find half a file.
     fn drop(&mut self) {
         if self.pieces.take().is_some()
             && let Ok(mut work) = self.shared.work.lock()
         {
             work.turn += 1;
+            work.target = None;
         }
     }
 }
