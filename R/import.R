@@ -2,7 +2,8 @@
 #'
 #' @description
 #' `import_records()` sends a data frame to a project, in the columns that [export_records()] gives. Export, change,
-#' import is a round trip. It begins as a **dry run**, which writes nothing and returns what would change, value by
+#' import is a round trip, once the columns are left out that REDCap fills by itself (calculated fields) or that hold
+#' files: `data$bmi <- NULL`. It begins as a **dry run**, which writes nothing and returns what would change, value by
 #' value; `dry_run = FALSE` does it.
 #'
 #' The data are checked against the project's dictionary before anything is sent, and everything that is wrong is said
@@ -24,7 +25,9 @@
 #' @section What an export could not convert:
 #' Values that did not fit the type of their column stand as `NA` in the data frame of an export, and as texts in
 #' `conversion_problems()`. As blanks they change nothing. With `blanks = "overwrite"` they would be lost, so that the
-#' import is refused as long as the data frame has its attribute `keycap_problems`.
+#' import is refused as long as the data frame has its attribute `keycap_problems`. **R drops that attribute, and the
+#' guard with it, in `data[columns]`, `merge()`, `subset()` and `transform()`**: before you overwrite with blanks, take
+#' columns out one by one (`data$bmi <- NULL`), or look through the dry run.
 #'
 #' @section When an import fails:
 #' Nothing is ever sent twice. If the connection fails after data went out, nobody can know whether they arrived: the

@@ -104,7 +104,18 @@ export_many <- function(
     results$file <- NULL
     results$data <- lapply(done$exports, function(answer) if (!is.null(answer)) as_export(answer))
   }
-  results
+  structure(results, class = c("keycap_exports", "data.frame"))
+}
+
+# The data themselves would flood the console.
+#' @export
+print.keycap_exports <- function(x, ...) {
+  shown <- as.data.frame(unclass(x[names(x) != "data"]), stringsAsFactors = FALSE)
+  if (is.list(x$data)) {
+    shown$data <- vapply(x$data, function(one) if (is.null(one)) "-" else sprintf("<%d x %d>", nrow(one), ncol(one)), "")
+  }
+  print(shown, ...)
+  invisible(x)
 }
 
 # How many work, and a line for each other, with what is to be said of it.

@@ -25,12 +25,7 @@ keycap <- function(to) {
   options(keycap.quiet = TRUE)
   project <- keycap::setup_project("BENCH", redcap_uri = address)
   # The audit log is on, in a folder of this run's own.
-  if ("export_records" %in% getNamespaceExports("keycap")) {
-    export <- utils::getFromNamespace("export_records", "keycap")
-    function() export(project, to = to)
-  } else {
-    function() keycap:::core_call("export_records", list(project = project, to = to), quote(export_records()))$data
-  }
+  function() keycap::export_records(project, to = to, overwrite = !is.null(to))
 }
 
 make <- switch(

@@ -339,9 +339,14 @@ pub(crate) fn fault(path: &Path, what: &str, error: &std::io::Error) -> Error {
         std::io::ErrorKind::PermissionDenied => "check who owns the folder and whether you may write there",
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => "make room on that device",
         std::io::ErrorKind::ReadOnlyFilesystem => "the device is read-only: choose another folder",
+        std::io::ErrorKind::NotFound => "check the path: there is no such file, or its folder does not exist",
         _ => "check that the folder exists and that you may write there",
     };
-    Error::new(Kind::File, format!("`{}` {what} ({})", path.display(), error.kind()))
+    let reason = match error.kind() {
+        std::io::ErrorKind::NotFound => "not there".to_owned(),
+        kind => kind.to_string(),
+    };
+    Error::new(Kind::File, format!("`{}` {what} ({reason})", path.display()))
         .hint(hint)
         .field("path", path.display().to_string())
 }

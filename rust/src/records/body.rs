@@ -1,8 +1,8 @@
 //! One body after the other: each has the same header, and each of its lines as many cells.
 
 use super::csv::Rows;
-use super::repair;
 use crate::error::{Error, Kind, Result};
+use crate::redcap::repair;
 use crate::token::as_name;
 
 /// The most columns of an answer: a project of ten thousand fields has fewer.

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use serde::Deserialize;
 
 use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::redcap::repair;
 
 /// A code and its label.
 pub(super) type Choice = (String, String);
@@ -64,8 +65,7 @@ impl Dictionary {
             Error::new(ErrorKind::NotRedcap, "the answer is not what REDCap gives as the project's dictionary")
                 .hint("try again; if it stays so, tell the REDCap administrator")
         };
-        let metadata = metadata.strip_prefix(b"\xef\xbb\xbf").unwrap_or(metadata);
-        let lines: Vec<Line> = serde_json::from_slice(metadata).map_err(|_| strange())?;
+        let lines: Vec<Line> = repair::json(metadata).map_err(|_| strange())?;
         let record_id = lines.first().ok_or_else(strange)?.field_name.clone();
         let mut columns: HashMap<String, Kind> = [
             ("redcap_event_name", Kind::Text),

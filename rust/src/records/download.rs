@@ -9,10 +9,10 @@ use super::body::{Body, Cells, MOST_HEADER};
 use super::csv::Reader;
 use super::file::Partial;
 use super::intake::Target;
-use super::repair;
 use super::sheet::{Header, nul};
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
+use crate::redcap::repair;
 use crate::redcap::{Expect, Sink, safe_name};
 
 /// The longest text that is held in memory.

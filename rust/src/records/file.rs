@@ -10,9 +10,9 @@ use super::csv::Reader;
 use super::dictionary::Dictionary;
 use super::download::no_header;
 use super::intake::Target;
-use super::repair;
 use crate::error::{Error, Kind, Result};
 use crate::file::fault;
+use crate::redcap::repair;
 
 /// Refuses a name that is taken, unless what is there is to be replaced.
 ///
@@ -61,7 +61,7 @@ impl Partial {
                     .hint("another export to this file is under way, or one was killed: then remove that file")
                     .field("path", beside.display().to_string())
             }
-            _ => fault(&beside, "cannot be made", &e),
+            _ => fault(path, "cannot be made", &e),
         })?;
         Ok(Self { path: path.to_owned(), beside, file: Some(file), kept: 0, length: 0 })
     }

@@ -6,8 +6,8 @@ use super::body::{Body, Cells};
 use super::csv::Reader;
 use super::growth::{add, dropped};
 use super::intake::Target;
-use super::repair;
 use crate::error::{Error, Kind, Result};
+use crate::redcap::repair;
 
 /// The ids that have come.
 pub(super) struct Ids {

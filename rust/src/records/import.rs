@@ -17,7 +17,7 @@ use crate::project::Project;
 use crate::records::body::Body;
 use crate::records::ids::Ids;
 use crate::records::intake::Intake;
-use crate::redcap::{Expect, Operation, Request, identify, token_in_data};
+use crate::redcap::{Expect, Operation, Request, identify, repair, token_in_data};
 use crate::value::{Column, Table, Value};
 
 use fields::{Fields, GROUP};
@@ -185,7 +185,7 @@ impl Job<'_> {
             let all_new = counts[1..].iter().all(|count| *count == 0);
             let place = if all_new { String::new() } else { format!(" in {}", many(records, "record", "records")) };
             let words = words.join(", ");
-            format!("{words}{place}; nothing was written, `import_records(dry_run = FALSE)` does it")
+            format!("{words}{place}; nothing was written: the same call with `dry_run = FALSE` does it")
         });
     }
 
@@ -251,7 +251,7 @@ fn texts(data: &Table) -> impl Iterator<Item = &str> {
 /// Project information that `identify()` has read already.
 fn is_longitudinal(information: &[u8]) -> bool {
     let information = information.strip_prefix(b"\xef\xbb\xbf").unwrap_or(information);
-    let json: Json = serde_json::from_slice(information).unwrap_or_default();
+    let json: Json = repair::json(information).unwrap_or_default();
     let flag = json.get(0).unwrap_or(&json).get("is_longitudinal").cloned().unwrap_or_default();
     matches!(&flag, Json::Bool(true)) || flag.as_i64() == Some(1) || flag.as_str() == Some("1")
 }
@@ -308,8 +308,7 @@ fn check_size(length: usize, records: usize, most: usize) -> Result<()> {
 
 /// The records that REDCap says it has taken, which must be those that were sent: each with its id in the data.
 fn taken(answer: &[u8], batch: &[(String, Vec<usize>)], auto_number: bool) -> Result<Vec<(String, String)>> {
-    let answer = answer.strip_prefix(b"\xef\xbb\xbf").unwrap_or(answer);
-    let json: Json = serde_json::from_slice(answer).unwrap_or_default();
+    let json: Json = repair::json(answer).unwrap_or_default();
     let text = |json: &Json| json.as_str().map_or_else(|| json.to_string(), str::to_owned);
     let ids: Vec<String> = json.as_array().map(|items| items.iter().map(text).collect()).unwrap_or_default();
     let pairs: Vec<(String, String)> = if auto_number {

@@ -292,8 +292,8 @@ impl<T: Target + 'static> Sink for Intake<T> {
 }
 
 impl<T> Drop for Intake<T> {
-    /// Given up: what lies ready is not worked off any more, and the target (a half file too) goes now, not with the
-    /// helper thread. That may be at one last piece.
+    /// Failed or cancelled: what lies ready is not worked off any more, and what became of the rest is gone now, not
+    /// when the helper comes to it: nobody may find half a file.
     fn drop(&mut self) {
         self.pieces = None;
         if let Ok(mut work) = self.shared.work.lock() {

@@ -32,7 +32,6 @@ mod ids;
 mod import;
 mod intake;
 mod problems;
-mod repair;
 mod sheet;
 mod table;
 mod text;

@@ -1,8 +1,8 @@
 //! The values that did not fit the type of their column. All of them are kept.
 
 use super::growth::add;
-use super::repair;
 use super::text::TextBuilder;
+use crate::redcap::repair;
 use crate::value::{Column, Table};
 
 /// Row, column and value of each, few bytes where one value comes often.

@@ -6,7 +6,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
 use super::growth::{add, dropped, is_some_left};
-use super::repair;
+use crate::redcap::repair;
 use crate::value::{Column, Texts};
 
 /// From this many distinct texts on it is asked whether looking for equals pays.

@@ -246,8 +246,24 @@ fn redcap(status: u16, text: &str, scrubber: &Scrubber<'_>) -> Error {
     };
     if status == 403 || text.contains("privileges") || text.contains("permission") {
         error.hint("the token's user lacks a right for this; ask for it, or do without")
+    } else if let Some(hint) = where_names_are(&clean) {
+        error.hint(hint)
     } else {
         error
+    }
+}
+
+/// Where the names are listed of which one is wrong.
+fn where_names_are(text: &str) -> Option<&'static str> {
+    let about = |name: &str| text.contains(&format!("parameter \"{name}\""));
+    if about("fields") || about("field") {
+        Some("`export_metadata()` lists the fields; a checkbox is asked for by the field's own name, without `___1`")
+    } else if about("forms") || about("instrument") {
+        Some("`export_instruments()` lists the forms by their names, which are not their labels")
+    } else if about("events") || about("event") {
+        Some("`redcap_call(project, \"event\")` lists the events by their unique names")
+    } else {
+        None
     }
 }
 
@@ -380,6 +396,17 @@ mod tests {
             assert!(error.message.contains(shown) && error.message.contains("307"), "{}", error.message);
         }
         assert!(error(302, Some("http://["), "").message.contains("no usable address"));
+    }
+
+    #[test]
+    fn a_wrong_name_is_answered_with_where_the_names_are() {
+        for (parameter, place) in
+            [("fields", "export_metadata()"), ("forms", "export_instruments()"), ("events", "event")]
+        {
+            let text = format!("The following values in the parameter \"{parameter}\" are not valid: 'x'");
+            assert!(where_names_are(&text).unwrap().contains(place), "{parameter}");
+        }
+        assert_eq!(where_names_are("The value of the parameter \"content\" is not valid"), None);
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod objections;
 mod pipeline;
 mod policy;
 mod probe;
+pub(crate) mod repair;
 mod request;
 mod side_by_side;
 #[cfg(test)]

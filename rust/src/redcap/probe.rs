@@ -4,6 +4,7 @@ use serde_json::Value as Json;
 
 use super::classify::is_version;
 use super::pipeline::Operation;
+use super::repair;
 use super::request::{Expect, Request};
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
@@ -86,8 +87,7 @@ fn version(body: &[u8]) -> Option<String> {
 /// Project information is one object, or a list of one.
 fn object(body: &[u8]) -> Result<Json> {
     let strange = || strange("project information");
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    match serde_json::from_slice(body).map_err(|_| strange())? {
+    match repair::json(body).map_err(|_| strange())? {
         Json::Array(items) => items.into_iter().next().ok_or_else(strange),
         json => Ok(json),
     }

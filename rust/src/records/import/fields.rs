@@ -7,6 +7,7 @@ use serde::Deserialize;
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::records::convert;
 use crate::records::dictionary::{Choice, checkbox_column, choices, statuses};
+use crate::redcap::repair;
 
 /// The columns that say where a row belongs, behind the record's id.
 pub(super) const EVENT: &str = "redcap_event_name";
@@ -106,8 +107,7 @@ impl Fields {
             Error::new(ErrorKind::NotRedcap, "the answer is not what REDCap gives as the project's dictionary")
                 .hint("try again; if it stays so, tell the REDCap administrator")
         };
-        let metadata = metadata.strip_prefix(b"\xef\xbb\xbf").unwrap_or(metadata);
-        let lines: Vec<Line> = serde_json::from_slice(metadata).map_err(|_| strange())?;
+        let lines: Vec<Line> = repair::json(metadata).map_err(|_| strange())?;
         let record_id = lines.first().ok_or_else(strange)?.field_name.clone();
         let missing_codes: Vec<String> = choices(missing_codes).into_iter().map(|(code, _)| code).collect();
         let mut fields = Self {

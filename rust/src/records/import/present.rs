@@ -10,7 +10,7 @@ use crate::records::body::{Body, Cells as Rows};
 use crate::records::convert;
 use crate::records::csv::Reader;
 use crate::records::intake::Target;
-use crate::records::repair;
+use crate::redcap::repair;
 use crate::value::{Column, Table};
 
 /// What an import would do to a value.

@@ -125,7 +125,7 @@ async fn a_dry_run_says_what_would_change_value_by_value_and_writes_nothing() {
     assert_eq!(lines(&table), wanted);
     assert!(
         world.said().ends_with(
-            "1 new record, 1 changed value in 2 records; nothing was written, `import_records(dry_run = FALSE)` does it"
+            "1 new record, 1 changed value in 2 records; nothing was written: the same call with `dry_run = FALSE` does it"
         ),
         "{}",
         world.said()
