@@ -91,7 +91,7 @@ for (size in sizes) {
     leave(paste0(short_name, "-text"), project, export_records, types = FALSE)
   }
   # A file holds the bytes that curl got.
-  to <- export_records(project, to = file.path(folder, "to.csv"))
+  to <- export_records(project, to = file.path(folder, paste0(short_name, "-to.csv")))
   stopifnot(tools::md5sum(to) == tools::md5sum(raw))
 }
 

@@ -33,10 +33,13 @@ under_limits <- function(large, small, leave) {
     "tell('unlimited', try_large())"
   )
   file <- withr::local_tempfile(lines = script, fileext = ".R")
-  ran <- processx::run(file.path(R.home("bin"), "Rscript"), c("--vanilla", file),
-    env = c("current", R_LIBS = paste(.libPaths(), collapse = ":")), error_on_status = FALSE, timeout = 300)
-  told <- grep("^told ", strsplit(ran$stdout, "\n")[[1]], value = TRUE)
-  list(status = ran$status, told = trimws(sub("^told ", "", told)), err = ran$stderr)
+  out <- withr::local_tempfile()
+  err <- withr::local_tempfile()
+  withr::local_envvar(R_LIBS = paste(.libPaths(), collapse = ":"))
+  rscript <- file.path(R.home("bin"), "Rscript")
+  status <- system2(rscript, c("--vanilla", shQuote(file)), stdout = out, stderr = err, timeout = 300)
+  told <- grep("^told ", readLines(out, warn = FALSE), value = TRUE)
+  list(status = status, told = trimws(sub("^told ", "", told)), err = paste(readLines(err, warn = FALSE), collapse = "\n"))
 }
 
 expect_survived <- function(ran, leave, rows) {

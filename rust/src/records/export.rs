@@ -130,7 +130,7 @@ impl Job<'_> {
                 let record_id = dictionary.record_id.clone();
                 let ids = table.columns.iter().find(|(name, _)| *name == record_id).map(|(_, column)| column);
                 if let Some(Column::Text { dictionary: ids, .. }) = ids {
-                    self.say_missing(&ids.iter().collect());
+                    self.say_missing(ids.iter());
                 }
                 Ok(Export { record_id, table: Some(table), problems, repaired, rows, bytes })
             }
@@ -140,7 +140,7 @@ impl Job<'_> {
                 let (bytes, target) = intake.finish()?;
                 let rows = target.rows();
                 let (partial, ids) = target.finish();
-                self.say_missing(&ids.iter().map(AsRef::as_ref).collect());
+                self.say_missing(ids.iter().map(AsRef::as_ref));
                 let overwrite = self.wish.overwrite;
                 blocking(move || if overwrite { partial.commit() } else { partial.commit_new().map(drop) }).await?;
                 let problems = super::problems::Problems::new().finish(None, &[]);
@@ -213,8 +213,10 @@ impl Job<'_> {
     }
 
     /// A word of the records that were listed and did not come.
-    fn say_missing(&self, come: &HashSet<&str>) {
+    fn say_missing<'a>(&self, come: impl Iterator<Item = &'a str>) {
+        // Only here the ids are gathered: there may be millions of them.
         let Some(listed) = &self.listed else { return };
+        let come: HashSet<&str> = come.collect();
         let missing: Vec<&String> = listed.iter().filter(|id| !come.contains(id.as_str())).collect();
         if missing.is_empty() {
             return;
