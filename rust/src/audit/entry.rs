@@ -1,4 +1,4 @@
-//! What an entry says: intents, outcomes, refusals, recoveries.
+//! What an entry says: intents, outcomes, refusals, changes, recoveries.
 
 use std::time::Duration;
 
@@ -92,12 +92,47 @@ pub struct Refused {
     pub reason: Kind,
 }
 
-/// An entry that is not a call. Setting, moving and rotating tokens, policies and the agent will be others.
+/// A change of what is kept here (a token in a store, settings, policy) that is about to be made. Its [`Outcome`], with
+/// the same id, says what became of it.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Change {
+    /// The change's id, the same in its outcome.
+    pub call_id: String,
+    /// What is changed: `set_token`, `move_token`, `remove_token`, `configure_stores`, ….
+    pub action: &'static str,
+    /// The project's short name, where it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    /// The token's name, where it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_name: Option<String>,
+    /// The store that is written to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store: Option<String>,
+    /// Where the token comes from: another store, or how it was entered (`terminal`, `dialog`, `descriptor`, `file`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// The token's fingerprint; of a removal that of the token that is removed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    /// The fingerprint of what stood there before, where something did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replaced: Option<String>,
+    /// What else there is to say: names of settings, never a value that may be secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// An entry that is not a call. Policies and the agent will be others.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Entry {
     /// A call that was not made.
     Refused(Refused),
+    /// A change that is about to be made.
+    Change(Change),
+    /// What became of it.
+    Changed(Outcome),
 }
 
 /// A torn tail that was moved out of the log.
@@ -120,6 +155,7 @@ pub(super) enum Body<'a> {
     Intent(&'a Intent),
     Outcome(&'a Outcome),
     Refused(&'a Refused),
+    Change(&'a Change),
     Recover(&'a Recover),
 }
 
@@ -127,6 +163,8 @@ impl<'a> From<&'a Entry> for Body<'a> {
     fn from(entry: &'a Entry) -> Self {
         match entry {
             Entry::Refused(refused) => Self::Refused(refused),
+            Entry::Change(change) => Self::Change(change),
+            Entry::Changed(outcome) => Self::Outcome(outcome),
         }
     }
 }

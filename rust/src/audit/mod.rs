@@ -41,6 +41,7 @@
 //! | `intent` | `call_id`, `action`, `project`, `project_id`, `redcap_user`, `origin`, `token_name`, `source`, `fingerprint`: see [`Intent`] |
 //! | `outcome` | `call_id`, `status`, `class`, `server_date`, `records`, `bytes`, `duration_us`: see [`Outcome`] |
 //! | `refused` | `action`, `project`, `origin`, `token_name`, `source`, `fingerprint`, `reason`: see [`Refused`] |
+//! | `change` | `call_id`, `action`, `project`, `token_name`, `store`, `from`, `fingerprint`, `replaced`, `detail`: see [`Change`]; an `outcome` follows |
 //! | `recover` | `offset`, `bytes`, `sha256`, `kept_as`: a tail of that many bytes was found at that offset and moved to that file |
 //!
 //! `prev` chains the lines: what is altered, taken out, put in or exchanged in the middle shows. `check` finds
@@ -82,7 +83,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-pub use entry::{Entry, Intent, Outcome, RedcapUser, Refused};
+pub use entry::{Change, Entry, Intent, Outcome, RedcapUser, Refused};
 pub(crate) use shared::{OpenCall, SharedLog, SharedLogs};
 pub use verify::{Fault, Verdict, verify};
 

@@ -116,7 +116,7 @@ impl All {
             };
             let found = project.map(|project| Found {
                 sandbox: session.is_sandbox(&project.redcap_uri),
-                env: Environment::take(&project.token_name).for_stores(&ctx.settings, &ctx.net),
+                env: Environment::take(&project.token_name).for_stores(&ctx.settings, &ctx.net, &[]),
                 project,
             });
             Ok(Entry { short_name, found })

@@ -105,10 +105,15 @@ static SHARED: Mutex<Option<Own<Shared>>> = Mutex::new(None);
 
 /// Builds the world of an operation, on the host's thread. Events are bound when the task starts.
 fn ctx(session: &Session, env: Environment) -> Result<Ctx> {
+    ctx_with(session, env, &[])
+}
+
+/// The world of an operation that asks stores besides those of the order.
+fn ctx_with(session: &Session, env: Environment, stores: &[&str]) -> Result<Ctx> {
     let dirs = session.dirs.clone();
     let settings = Settings::load(session.settings_source(), &dirs)?;
     let net = net();
-    let env = env.for_stores(&settings, &net);
+    let env = env.for_stores(&settings, &net, stores);
     Ok(Ctx {
         clock: Arc::new(SystemClock::new()),
         random: Arc::new(SystemRandom),

@@ -51,10 +51,11 @@ impl Environment {
         Self { variable, bus: SessionBus::take(), ..Self::default() }
     }
 
-    /// Adds what the stores of the order need besides. To be called on the host's thread, once the settings are known.
+    /// Adds what the stores of the order need besides, and those that are named. To be called on the host's thread,
+    /// once the settings are known.
     #[must_use]
-    pub fn for_stores(mut self, settings: &Settings, net: &Net) -> Self {
-        let asked = |name: &str| settings.order.iter().any(|asked| asked == name);
+    pub fn for_stores(mut self, settings: &Settings, net: &Net, named: &[&str]) -> Self {
+        let asked = |name: &str| named.contains(&name) || settings.order.iter().any(|asked| asked == name);
         if asked(super::vault::NAME) {
             self.vault = Entrance::take(settings, net);
         }

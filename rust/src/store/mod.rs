@@ -7,6 +7,7 @@
 mod blocking;
 mod command;
 mod env;
+pub(crate) mod keep;
 mod keyring;
 mod raw;
 mod sandbox;
@@ -72,13 +73,10 @@ trait Store: Send + Sync {
     /// The raw bytes under a name.
     fn get<'a>(&'a self, wanted: &'a Wanted) -> Pending<'a, Answer>;
     /// Puts a token under a name, in place of what was there.
-    #[cfg_attr(not(test), expect(dead_code, reason = "what sets and moves tokens stands on it"))]
     fn put<'a>(&'a self, name: &'a TokenName, secret: &'a Secret) -> Pending<'a, ()>;
     /// Removes what stands under a name; false when there was nothing.
-    #[cfg_attr(not(test), expect(dead_code, reason = "what removes and moves tokens stands on it"))]
     fn remove<'a>(&'a self, name: &'a TokenName) -> Pending<'a, bool>;
     /// What the store is and whether it can be used now.
-    #[cfg_attr(not(test), expect(dead_code, reason = "what lists the stores stands on it"))]
     fn state(&self) -> Pending<'_, State>;
 }
 
@@ -103,17 +101,17 @@ impl Answer {
 
 /// What a store is, and whether it can be used now.
 #[derive(Debug, PartialEq, Eq)]
-struct State {
+pub(crate) struct State {
     /// The store in a few words.
-    what: &'static str,
+    pub(crate) what: &'static str,
     /// Which one: a program's path, a server.
-    detail: Option<String>,
-    reach: Reach,
+    pub(crate) detail: Option<String>,
+    pub(crate) reach: Reach,
 }
 
 /// Whether a store can be used now.
 #[derive(Debug, PartialEq, Eq)]
-enum Reach {
+pub(crate) enum Reach {
     /// Reads and writes.
     Ready,
     /// Reads; tokens are put there by other means.
@@ -180,11 +178,11 @@ fn opened(ctx: &Ctx, wanted: &Wanted) -> Vec<Result<Box<dyn Store>>> {
     if let Some(slip) = slip {
         return vec![Err(unknown_store("forbidden_stores", slip))];
     }
-    let find = |name: &String| {
-        let line = STORES.iter().find(|(known, _)| known == name);
-        line.map(|(_, open)| open(ctx)).ok_or_else(|| unknown_store("stores", name))
-    };
-    ctx.settings.order.iter().map(find).collect()
+    ctx.settings.order.iter().map(|name| find(ctx, name).ok_or_else(|| unknown_store("stores", name))).collect()
+}
+
+fn find(ctx: &Ctx, name: &str) -> Option<Box<dyn Store>> {
+    STORES.iter().find(|(known, _)| *known == name).map(|(_, open)| open(ctx))
 }
 
 fn unknown_store(setting: &str, name: &str) -> Error {

@@ -188,7 +188,7 @@ fn tls_is_verified_against_the_vaults_own_authority() {
 fn without_an_address_there_is_no_vault_and_the_look_up_goes_on() {
     let mut ctx = ctx();
     ctx.settings.order = vec!["vault".to_owned()];
-    ctx.env = ctx.env.for_stores(&ctx.settings, &ctx.net);
+    ctx.env = ctx.env.for_stores(&ctx.settings, &ctx.net, &[]);
     assert!(block_on(look_up(&ctx, &wanted(NAME_V))).unwrap().is_none());
     let seen = block_on(look_everywhere(&ctx, &wanted(NAME_V)));
     assert!(seen[0].remark.as_ref().unwrap().contains("`vault.address`"));
@@ -199,7 +199,7 @@ fn without_an_address_there_is_no_vault_and_the_look_up_goes_on() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     ctx.settings.stores.vault.address = Some(ServerUrl::parse(&format!("http://127.0.0.1:{port}")).unwrap());
     ctx.settings.stores.vault.token_file = Some("/dev/null".into());
-    ctx.env = ctx.env.for_stores(&ctx.settings, &ctx.net);
+    ctx.env = ctx.env.for_stores(&ctx.settings, &ctx.net, &[]);
     let error = block_on(look_up(&ctx, &wanted(NAME_V))).unwrap_err();
     assert_eq!(error.kind, Kind::Store);
     assert!(error.fields.contains(&("store".to_owned(), "vault".into())));
