@@ -111,6 +111,20 @@ summary() {
   esac
 }
 
+# What of a failing stage's log names the fault. Shown last, where whoever has only the end of the output still sees it.
+faults() {
+  case $1 in
+    check)
+      grep -hE '\.\.\. (\[[^]]*\] )?(ERROR|WARNING)$' "build/log/$1.log"
+      for file in build/check/keycap.Rcheck/tests/testthat.Rout*; do
+        [ -f "$file" ] && grep -hE -A 14 '^── [0-9.]*.*(Failure|Error)' "$file"
+      done
+      ;;
+    core) grep -hE -A 4 'FAILED$|panicked at|^error' "build/log/$1.log" ;;
+    *) tail -n 15 "build/log/$1.log" ;;
+  esac | cut -c 1-200 | head -n 40
+}
+
 # Seconds of CPU that the stages so far have taken. The time on the clock depends on what else the machine does.
 # `times` itself must run in this shell, before.
 cpu() {
@@ -121,14 +135,14 @@ all="locks claims format clippy core pycap build check home compare memory"
 stages=${*:-$all}
 mkdir -p build/log
 table=""
-failed=0
+failed=""
 started=$(date +%s)
 for stage in $stages; do
   begin=$(date +%s)
   times > build/log/times
   cpu_begin=$(cpu)
   printf '%-8s ' "$stage"
-  if ("stage_$stage") > "build/log/$stage.log" 2>&1; then result=ok; else result=FAILED; failed=1; fi
+  if ("stage_$stage") > "build/log/$stage.log" 2>&1; then result=ok; else result=FAILED; failed="$failed $stage"; fi
   seconds=$(($(date +%s) - begin))
   times > build/log/times
   spent=$(($(cpu) - cpu_begin))
@@ -145,5 +159,10 @@ echo
 case " $stages " in *" memory "*) sed -n '/^scenario/,$p' build/log/memory.log; echo ;; esac
 echo "stage    result   time    CPU  what was run$table"
 times > build/log/times
-printf 'all      %-6s %4d s %4d s\n' "$([ "$failed" = 0 ] && echo ok || echo FAILED)" "$(($(date +%s) - started))" "$(cpu)"
-exit "$failed"
+printf 'all      %-6s %4d s %4d s\n' "$([ -z "$failed" ] && echo ok || echo FAILED)" "$(($(date +%s) - started))" "$(cpu)"
+for stage in $failed; do
+  echo
+  echo "$stage:"
+  faults "$stage"
+done
+[ -z "$failed" ]
