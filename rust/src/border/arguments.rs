@@ -57,6 +57,17 @@ impl Arguments {
         }
     }
 
+    /// `batch_size`: records a request; all at once where it is not given.
+    pub(super) fn batch_size(&self) -> Result<Option<usize>> {
+        if self.value("batch_size").is_none() {
+            return Ok(None);
+        }
+        match self.whole("batch_size") {
+            Ok(size @ 1..) => Ok(Some(usize::try_from(size).unwrap_or(usize::MAX))),
+            _ => Err(wrong("batch_size", "is a whole number of at least 1")),
+        }
+    }
+
     pub(super) fn texts(&self, name: &str) -> Result<Vec<String>> {
         texts(name, self.value(name))
     }

@@ -1,23 +1,19 @@
 //! Any call of REDCap's API, and the ones that people make every day under names of their own.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::arguments::{Arguments, Session, wrong};
 use super::ctx;
+use super::patience::be_patient;
 use super::tokens::project;
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
-use crate::net::NetSettings;
 use crate::net::io::{self, Task};
 use crate::project::Project;
 use crate::records::{self, Got, Type, give_types};
 use crate::redcap::{Ask, Operation, Parameter, Plan, Shape, same_project};
 use crate::store::Environment;
 use crate::value::{Column, Table, Value};
-
-/// How long an answer may take that is large, or that REDCap works at for minutes before the first byte.
-const PATIENCE: Duration = Duration::from_secs(60 * 60);
 
 /// Whole numbers up to here have a double of their own.
 const EXACT: f64 = 9_007_199_254_740_992.0;
@@ -214,7 +210,9 @@ fn run(
     let plan = Plan::new(ask)?;
     let sandbox = session.is_sandbox(&project.redcap_uri);
     let mut ctx = ctx(session, Environment::take(&project.token_name))?;
-    ctx.settings.net.timeout = patience(&plan, ctx.settings.net.timeout);
+    if takes_time(&plan) {
+        be_patient(&mut ctx.settings);
+    }
     // A write is never sent twice, so it goes out on a connection that has not gone stale.
     let settings = &ctx.settings.net;
     let client = if plan.request.writes { ctx.net.fresh_client(settings) } else { ctx.net.client(settings) }?;
@@ -238,11 +236,9 @@ fn run(
     })
 }
 
-/// How long the answer to a call may take. Giving up on a write leaves its outcome unknown, and whoever waits can
-/// interrupt at any time; a time-out that somebody set for writes counts.
-fn patience(plan: &Plan, set: Duration) -> Duration {
-    let imports = plan.request.writes && (plan.upload.is_some() || plan.request.brings_data());
-    if plan.takes_time() || (imports && set == NetSettings::default().timeout) { set.max(PATIENCE) } else { set }
+/// Whether the answer may take long: a large read, or what brings data or a file along.
+fn takes_time(plan: &Plan) -> bool {
+    plan.takes_time() || (plan.request.writes && (plan.upload.is_some() || plan.request.brings_data()))
 }
 
 fn say_types(ctx: &Ctx, left: &[String]) {
@@ -373,8 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn what_brings_data_or_a_file_along_is_waited_for_as_long_as_an_import() {
-        let short = NetSettings::default().timeout;
+    fn large_reads_and_what_brings_data_or_a_file_along_take_time() {
         let plan = |content: &str, parameters: &[(&str, &str)], file: Option<&str>| {
             let parameters = parameters.iter().map(|(name, value)| ((*name).to_owned(), Parameter::from(*value)));
             Plan::new(Ask {
@@ -392,13 +387,10 @@ mod tests {
             plan("file", &upload, Some("/tmp/a.pdf")),
             plan("record", &[], None),
         ] {
-            assert_eq!(patience(&long, short), PATIENCE, "{long:?}");
+            assert!(takes_time(&long), "{long:?}");
         }
         let delete = plan("record", &[("action", "delete"), ("records", "1")], None);
-        assert_eq!(patience(&delete, short), short);
-        // Whoever sets one means it.
-        let import = plan("record", &[("data", "id\n1"), ("format", "csv")], None);
-        assert_eq!(patience(&import, Duration::from_secs(7)), Duration::from_secs(7));
+        assert!(!takes_time(&delete));
     }
 
     #[test]

@@ -1,22 +1,16 @@
 //! Imports.
 
-use std::time::Duration;
-
 use super::arguments::{Arguments, Session, wrong};
 use super::ctx;
+use super::patience::be_patient;
 use super::tokens::project;
 use crate::ctx::Ctx;
 use crate::error::Result;
-use crate::net::NetSettings;
 use crate::net::io::{self, Task};
 use crate::records::{self, Blanks, Import};
 use crate::redcap::Operation;
 use crate::store::Environment;
 use crate::value::Value;
-
-/// How long an import may take where nobody set a time-out: giving up on one leaves its outcome unknown, and whoever
-/// waits can interrupt at any time.
-const PATIENCE: Duration = Duration::from_secs(60 * 60);
 
 /// `import_records`: `project`, `data` (a table), `problems` (a table: record, field, value), `dry_run`, `blanks`
 /// (`keep` or `overwrite`), `auto_number`, `batch_size`. Answers a table: what would change, or the records that were
@@ -26,9 +20,7 @@ pub(super) fn records(mut arguments: Arguments, session: &Session) -> Result<Tas
     let import = wish(&mut arguments)?;
     let sandbox = session.is_sandbox(&project.redcap_uri);
     let mut ctx = ctx(session, Environment::take(&project.token_name))?;
-    if ctx.settings.net.timeout == NetSettings::default().timeout {
-        ctx.settings.net.timeout = PATIENCE;
-    }
+    be_patient(&mut ctx.settings);
     let client = ctx.net.client(&ctx.settings.net)?;
     let fresh = ctx.net.fresh_client(&ctx.settings.net)?;
     io::start(move |log| async move {
@@ -44,13 +36,6 @@ fn wish(arguments: &mut Arguments) -> Result<Import> {
         Some("overwrite") => Blanks::Overwrite,
         Some(_) => return Err(wrong("blanks", "is `keep` or `overwrite`")),
     };
-    let batch_size = match arguments.value("batch_size") {
-        None => None,
-        Some(_) => match arguments.whole("batch_size") {
-            Ok(size @ 1..) => Some(usize::try_from(size).unwrap_or(usize::MAX)),
-            _ => return Err(wrong("batch_size", "is a whole number of at least 1")),
-        },
-    };
     let dry_run = arguments.value("dry_run").is_none() || arguments.flag("dry_run")?;
     let auto_number = arguments.flag("auto_number")?;
     let kept = match arguments.take("problems") {
@@ -59,7 +44,9 @@ fn wish(arguments: &mut Arguments) -> Result<Import> {
         Some(_) => return Err(wrong("data", "has an attribute `keycap_problems` that is no data frame")),
     };
     match arguments.take("data") {
-        Some(Value::Table(data)) => Ok(Import { data, kept, dry_run, blanks, auto_number, batch_size }),
+        Some(Value::Table(data)) => {
+            Ok(Import { data, kept, dry_run, blanks, auto_number, batch_size: arguments.batch_size()? })
+        }
         _ => Err(wrong("data", "must be a data frame")),
     }
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::arguments::{Arguments, Session, wrong};
+use super::patience::be_patient;
 use super::{ctx, records};
 use crate::ctx::{Ctx, Event, Events};
 use crate::error::{Error, Kind, Result};
@@ -48,7 +49,7 @@ pub(super) fn test(arguments: &Arguments, session: &Session) -> Result<Task> {
 pub(super) fn export_all(arguments: &Arguments, session: &Session) -> Result<Task> {
     let wish = records::wish(arguments)?;
     let mut ctx = ctx(session, Environment::empty())?;
-    records::be_patient(&mut ctx.settings);
+    be_patient(&mut ctx.settings);
     let mut all = All::read(arguments, session, ctx)?;
     let files = all.files(wish.to.as_ref())?;
     io::start(move |log| async move {

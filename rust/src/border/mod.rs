@@ -9,6 +9,7 @@ mod calls;
 mod change;
 mod import;
 mod many;
+mod patience;
 mod projects;
 mod records;
 mod sandboxes;

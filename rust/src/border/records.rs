@@ -1,23 +1,18 @@
 //! Operations on records.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::arguments::{Arguments, Session, wrong};
 use super::ctx;
+use super::patience::be_patient;
 use super::tokens::project;
 use crate::ctx::Ctx;
 use crate::error::Result;
 use crate::net::io::{self, Task};
-use crate::project::Settings;
 use crate::records::{self, Choices, Export, Wish};
 use crate::redcap::Operation;
 use crate::store::Environment;
 use crate::value::Value;
-
-/// How long an export may take. REDCap may work for minutes before the first byte; whoever waits sees the progress
-/// and can interrupt at any time.
-const PATIENCE: Duration = Duration::from_secs(60 * 60);
 
 /// `export_records`: `project`, `fields`, `forms`, `events`, `records`, `filter_logic`, `choices` (`code`, `label`
 /// or `factor`), `types`, `tz`, `batch_size`, `to`, `overwrite`; or a report: `project`, `report_id`, `choices`,
@@ -37,13 +32,6 @@ pub(super) fn export(arguments: &Arguments, session: &Session) -> Result<Task> {
         say(&ctx, &export);
         Ok(answer(export))
     })
-}
-
-/// An export may take longer than other calls, unless somebody said how long.
-pub(super) fn be_patient(settings: &mut Settings) {
-    if settings.found.iter().all(|(name, ..)| name != "timeout") {
-        settings.net.timeout = settings.net.timeout.max(PATIENCE);
-    }
 }
 
 /// An export as the host gets it.
@@ -76,13 +64,6 @@ pub(super) fn wish(arguments: &Arguments) -> Result<Wish> {
         Some("factor") => Choices::Factor,
         Some(_) => return Err(wrong("choices", "is `code`, `label` or `factor`")),
     };
-    let batch_size = match arguments.value("batch_size") {
-        None => None,
-        Some(_) => match arguments.whole("batch_size") {
-            Ok(size @ 1..) => Some(usize::try_from(size).unwrap_or(usize::MAX)),
-            _ => return Err(wrong("batch_size", "is a whole number of at least 1")),
-        },
-    };
     let to = arguments.optional_text("to")?.map(PathBuf::from);
     if to.as_deref().is_some_and(|to| !to.is_absolute()) {
         return Err(wrong("to", "is the full path of a file"));
@@ -97,7 +78,7 @@ pub(super) fn wish(arguments: &Arguments) -> Result<Wish> {
         choices,
         types: arguments.value("types").is_none() || arguments.flag("types")?,
         zone: arguments.optional_text("tz")?.unwrap_or_else(|| "UTC".to_owned()),
-        batch_size,
+        batch_size: arguments.batch_size()?,
         to,
         overwrite: arguments.value("overwrite").is_some() && arguments.flag("overwrite")?,
     })
@@ -133,6 +114,8 @@ fn ids(arguments: &Arguments) -> Result<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::ctx::Event;
     use crate::net::io::Poll;
