@@ -15,7 +15,7 @@ use crate::net::{Origin, ServerUrl};
 use crate::numbers::Numbers;
 use crate::project::{Project, Settings, parse_project_file, parse_registry};
 use crate::records::{Choices, Export, Fuzzed};
-use crate::redcap::{Expect, HEAD, Head, MOST_TEXT, classify, information, is_data};
+use crate::redcap::{Expect, HEAD, Head, Information, MOST_TEXT, classify, is_data};
 use crate::store::{Found, given, given_by_vault};
 use crate::token::{Form, FormRule, ShortName, TokenName, looks_like_token};
 use crate::value::{Column, Table};
@@ -115,8 +115,8 @@ pub fn answer(input: &[u8]) {
         let error = classify(head, &body[..body.len().min(MOST_TEXT)], &scrubber);
         assert_sealed(&format!("{error:?}"));
         assert_clear(&error);
-        match information(&body, |text| scrubber.scrub(text)) {
-            Ok(information) => assert_sealed(&format!("{information:?}")),
+        match Information::read(&body, |text| scrubber.scrub(text)) {
+            Ok(Information { id, title, .. }) => assert_sealed(&format!("{id} {title:?}")),
             Err(error) => assert_eq!(error.kind, Kind::NotRedcap),
         }
     });

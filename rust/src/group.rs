@@ -316,15 +316,21 @@ mod tests {
         assert_eq!(desk.rounds.lock().unwrap().concat(), [1, 2]);
     }
 
-    #[test]
-    fn what_is_to_be_carried_through_outlives_a_runtime_that_never_began_it() {
-        let (desk, open) = Desk::new();
+    /// A runtime whose only helper is taken, so that a round never begins, until a word releases it.
+    fn without_helpers() -> (tokio::runtime::Runtime, mpsc::Sender<()>) {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build().unwrap();
         let (release, held) = mpsc::channel::<()>();
         runtime.spawn_blocking(move || {
             let _ = held.recv();
         });
+        (runtime, release)
+    }
+
+    #[test]
+    fn what_is_to_be_carried_through_outlives_a_runtime_that_never_began_it() {
+        let (desk, open) = Desk::new();
+        let (runtime, release) = without_helpers();
         let waiting = desk.carry_through(7);
         runtime.block_on(async {
             assert!(tokio::time::timeout(Duration::from_millis(20), waiting).await.is_err());
@@ -354,13 +360,7 @@ mod tests {
     #[test]
     fn a_runtime_that_ends_leaves_nobody_waiting_for_ever() {
         let (desk, open) = Desk::new();
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build().unwrap();
-        // The only helper is taken, so the round never begins.
-        let (release, held) = mpsc::channel::<()>();
-        runtime.spawn_blocking(move || {
-            let _ = held.recv();
-        });
+        let (runtime, release) = without_helpers();
         let waiting = desk.join(1);
         runtime.block_on(async {
             assert!(tokio::time::timeout(Duration::from_millis(20), waiting).await.is_err());

@@ -1,6 +1,7 @@
 //! One body after the other: each has the same header, and each of its lines as many cells.
 
-use super::csv::Rows;
+use super::csv::{Reader, Rows};
+use super::intake::Target;
 use crate::error::{Error, Kind, Result};
 use crate::redcap::repair;
 use crate::token::as_name;
@@ -23,6 +24,20 @@ pub(super) trait Cells {
     fn end(&mut self);
 }
 
+/// Cells of downloads that may break off and begin anew.
+pub(super) trait Kept: Cells + Send {
+    /// What is wrong with the cells that have come.
+    fn fault(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// What has come is kept; a new body begins.
+    fn keep(&mut self) {}
+
+    /// Goes back to what was kept: so many rows.
+    fn back(&mut self, rows: u64);
+}
+
 /// Headers, rows, and the number of cells in each.
 pub(super) struct Body<C> {
     pub(super) cells: C,
@@ -39,6 +54,32 @@ pub(super) struct Body<C> {
     pub(super) header_end: Option<usize>,
     /// The bytes of the header that is being read.
     header_bytes: usize,
+}
+
+impl<C: Kept> Target for Body<C> {
+    fn take(&mut self, reader: &mut Reader, chunk: &[u8]) -> Result<()> {
+        reader.feed(chunk, self)?;
+        self.cells.fault()
+    }
+
+    fn cut_short(&self) -> Error {
+        Body::cut_short(self)
+    }
+
+    fn keep(&mut self) {
+        self.settle();
+        self.cells.keep();
+    }
+
+    fn back(&mut self) -> Result<()> {
+        let rows = self.redo();
+        self.cells.back(rows);
+        Ok(())
+    }
+
+    fn rows(&self) -> u64 {
+        Body::rows(self)
+    }
 }
 
 impl<C: Cells> Body<C> {

@@ -2,10 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use serde::Deserialize;
-
+use super::metadata::{Line, Metadata};
 use crate::error::{Error, Kind as ErrorKind, Result};
-use crate::redcap::repair;
 
 /// A code and its label.
 pub(super) type Choice = (String, String);
@@ -29,19 +27,6 @@ pub(super) enum Kind {
     Choice(Vec<Choice>),
 }
 
-/// A line of REDCap's metadata, as far as it matters here.
-#[derive(Deserialize)]
-struct Line {
-    field_name: String,
-    #[serde(default)]
-    form_name: Option<String>,
-    field_type: String,
-    #[serde(default)]
-    select_choices_or_calculations: Option<String>,
-    #[serde(default)]
-    text_validation_type_or_show_slider_number: Option<String>,
-}
-
 /// The project's dictionary.
 #[derive(Debug)]
 pub(super) struct Dictionary {
@@ -61,12 +46,7 @@ impl Dictionary {
     /// # Errors
     /// `not_redcap`: this is not REDCap's metadata.
     pub(super) fn read(metadata: &[u8], missing_codes: &str) -> Result<Self> {
-        let strange = || {
-            Error::new(ErrorKind::NotRedcap, "the answer is not what REDCap gives as the project's dictionary")
-                .hint("try again; if it stays so, tell the REDCap administrator")
-        };
-        let lines: Vec<Line> = repair::json(metadata).map_err(|_| strange())?;
-        let record_id = lines.first().ok_or_else(strange)?.field_name.clone();
+        let metadata = Metadata::read(metadata, missing_codes)?;
         let mut columns: HashMap<String, Kind> = [
             ("redcap_event_name", Kind::Text),
             ("redcap_repeat_instrument", Kind::Text),
@@ -78,15 +58,15 @@ impl Dictionary {
         .map(|(name, kind)| (name.to_owned(), kind))
         .collect();
         let mut checkboxes = HashSet::new();
-        for form in lines.iter().filter_map(|line| line.form_name.as_deref()) {
+        for form in metadata.forms() {
             columns.entry(format!("{form}_complete")).or_insert_with(|| Kind::Choice(statuses()));
             columns.entry(format!("{form}_timestamp")).or_insert(Kind::DateTime);
         }
-        for line in &lines {
+        for line in &metadata.lines {
             match line.field_type.as_str() {
                 "descriptive" => {}
                 "checkbox" => {
-                    for (code, _) in choices(line.select_choices_or_calculations.as_deref().unwrap_or_default()) {
+                    for (code, _) in choices(line.choices()) {
                         columns.insert(checkbox_column(&line.field_name, &code), Kind::Flag);
                     }
                     checkboxes.insert(line.field_name.clone());
@@ -94,8 +74,8 @@ impl Dictionary {
                 _ => drop(columns.insert(line.field_name.clone(), kind(line))),
             }
         }
+        let Metadata { record_id, missing_codes, .. } = metadata;
         columns.insert(record_id.clone(), Kind::Text);
-        let missing_codes = choices(missing_codes).into_iter().map(|(code, _)| code).collect();
         Ok(Self { record_id, columns, checkboxes, missing_codes })
     }
 
@@ -130,13 +110,13 @@ pub(super) fn statuses() -> Vec<Choice> {
 fn kind(line: &Line) -> Kind {
     match line.field_type.as_str() {
         "radio" | "dropdown" => {
-            let choices = choices(line.select_choices_or_calculations.as_deref().unwrap_or_default());
+            let choices = choices(line.choices());
             if choices.is_empty() { Kind::Text } else { Kind::Choice(choices) }
         }
         "yesno" | "truefalse" => Kind::Flag,
         "calc" => Kind::Real(b'.'),
         "slider" => Kind::Int,
-        "text" => match line.text_validation_type_or_show_slider_number.as_deref().unwrap_or_default() {
+        "text" => match line.validation() {
             "integer" | "int" => Kind::Int,
             number if number.starts_with("number") || number == "float" => {
                 Kind::Real(if number.ends_with("comma_decimal") { b',' } else { b'.' })

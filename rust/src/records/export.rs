@@ -106,10 +106,10 @@ impl Job<'_> {
         let metadata = Request::read("metadata", Expect::Json);
         let (information, metadata) = self.operation.collect_both(&information, &metadata, MOST).await?;
         let entry = self.operation.project();
-        let missing_codes = identify(self.ctx, entry, project.project_id.as_deref(), &information)?;
+        let known = identify(self.ctx, entry, project.project_id.as_deref(), &information)?;
         drop(information);
         // Of a dictionary with many choices there is much to read.
-        let dictionary = Arc::new(blocking(move || Dictionary::read(&metadata, &missing_codes)).await?);
+        let dictionary = Arc::new(blocking(move || Dictionary::read(&metadata, &known.missing_codes)).await?);
         let export = self.collect(dictionary).await?;
         if export.rows == 0 && self.wish.is_everything() {
             self.ctx.log.note("the answer is blank: the project has no records, or none that the token's user may see");

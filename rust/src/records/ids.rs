@@ -2,10 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::body::{Body, Cells};
-use super::csv::Reader;
+use super::body::{Cells, Kept};
 use super::growth::{add, dropped};
-use super::intake::Target;
 use crate::error::{Error, Kind, Result};
 use crate::redcap::repair;
 
@@ -50,28 +48,10 @@ impl Cells for Ids {
     fn end(&mut self) {}
 }
 
-impl Target for Body<Ids> {
-    fn take(&mut self, reader: &mut Reader, chunk: &[u8]) -> Result<()> {
-        reader.feed(chunk, self)
-    }
-
-    fn cut_short(&self) -> Error {
-        Body::cut_short(self)
-    }
-
-    fn keep(&mut self) {
-        self.settle();
-    }
-
+impl Kept for Ids {
     /// One request brings all of them, so going back is beginning anew.
-    fn back(&mut self) -> Result<()> {
-        self.cells.known.clear();
-        self.cells.all.clear();
-        self.redo();
-        Ok(())
-    }
-
-    fn rows(&self) -> u64 {
-        Body::rows(self)
+    fn back(&mut self, _rows: u64) {
+        self.known.clear();
+        self.all.clear();
     }
 }

@@ -92,17 +92,16 @@ impl Job<'_> {
         let information =
             self.operation.collect(&Request::read("project", Expect::Json), MOST).await.map_err(unread)?;
         let entry = self.operation.project();
-        let missing_codes = identify(self.ctx, entry, project.project_id.as_deref(), &information)?;
-        let longitudinal = is_longitudinal(&information);
+        let information = identify(self.ctx, entry, project.project_id.as_deref(), &information)?;
         if self.operation.token_is_in(texts(&import.data)) {
             return Err(token_in_data("data"));
         }
         let metadata = self.operation.collect(&Request::read("metadata", Expect::Json), MOST).await.map_err(unread)?;
-        let fields = Fields::read(&metadata, &missing_codes)?;
-        drop((information, metadata));
+        let fields = Fields::read(&metadata, &information.missing_codes)?;
+        drop(metadata);
         let (data, kept) = (import.data, import.kept.filter(|_| self.erase));
         let (sheet, beyond) = blocking(move || {
-            let (sheet, beyond) = Sheet::new(data, &fields, longitudinal)?;
+            let (sheet, beyond) = Sheet::new(data, &fields, information.is_longitudinal)?;
             kept.as_ref().map_or(Ok(()), |kept| sheet.check_kept(kept))?;
             Ok((Arc::new(sheet), beyond))
         })
@@ -248,14 +247,6 @@ fn texts(data: &Table) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Project information that `identify()` has read already.
-fn is_longitudinal(information: &[u8]) -> bool {
-    let information = information.strip_prefix(b"\xef\xbb\xbf").unwrap_or(information);
-    let json: Json = repair::json(information).unwrap_or_default();
-    let flag = json.get(0).unwrap_or(&json).get("is_longitudinal").cloned().unwrap_or_default();
-    matches!(&flag, Json::Bool(true)) || flag.as_i64() == Some(1) || flag.as_str() == Some("1")
-}
-
 /// The request for what is there of some records now, in exactly the fields of the data.
 fn values_there(sheet: &Sheet, records: &[String]) -> Request {
     let mut fields: Vec<String> = Vec::new();
@@ -394,18 +385,5 @@ mod tests {
         assert_eq!(error.message, "1000 records make a request of 400 MB, and keycap sends 64 MB at most in one");
         assert!(error.hints[0].contains("`batch_size = 128`"), "{:?}", error.hints);
         assert!(check_size(400_000_000, 1, MOST_BODY).unwrap_err().hints[0].contains("fewer columns"));
-    }
-
-    #[test]
-    fn a_project_is_longitudinal_in_every_way_of_saying_so() {
-        for (text, longitudinal) in [
-            ("{\"is_longitudinal\":1}", true),
-            ("{\"is_longitudinal\":\"1\"}", true),
-            ("[{\"is_longitudinal\":true}]", true),
-            ("{\"is_longitudinal\":0}", false),
-            ("{}", false),
-        ] {
-            assert_eq!(is_longitudinal(text.as_bytes()), longitudinal, "{text}");
-        }
     }
 }

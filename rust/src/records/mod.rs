@@ -31,6 +31,7 @@ mod growth;
 mod ids;
 mod import;
 mod intake;
+mod metadata;
 mod problems;
 mod sheet;
 mod table;

@@ -1,9 +1,7 @@
 //! Rows of any content as a table of texts, and single columns of it as numbers, flags or times.
 
-use super::body::{Body, Cells};
+use super::body::{Body, Cells, Kept};
 use super::convert;
-use super::csv::Reader;
-use super::intake::Target;
 use super::text::TextBuilder;
 use crate::error::{Error, Kind, Result};
 use crate::redcap::withheld;
@@ -84,31 +82,16 @@ impl Cells for Sheet {
     fn end(&mut self) {}
 }
 
-impl Target for Body<Sheet> {
-    fn take(&mut self, reader: &mut Reader, chunk: &[u8]) -> Result<()> {
-        reader.feed(chunk, self)?;
-        if self.cells.nul { Err(nul()) } else { Ok(()) }
-    }
-
-    fn cut_short(&self) -> Error {
-        Body::cut_short(self)
-    }
-
-    fn keep(&mut self) {
-        self.settle();
+impl Kept for Sheet {
+    fn fault(&self) -> Result<()> {
+        if self.nul { Err(nul()) } else { Ok(()) }
     }
 
     /// Only one body is ever read: back to the beginning.
-    fn back(&mut self) -> Result<()> {
-        self.redo();
-        self.cells.columns.iter_mut().for_each(|(_, builder)| builder.truncate(0));
-        self.cells.repaired = 0;
-        self.cells.nul = false;
-        Ok(())
-    }
-
-    fn rows(&self) -> u64 {
-        Body::rows(self)
+    fn back(&mut self, _rows: u64) {
+        self.columns.iter_mut().for_each(|(_, builder)| builder.truncate(0));
+        self.repaired = 0;
+        self.nul = false;
     }
 }
 

@@ -2,12 +2,10 @@
 
 use std::ops::Deref;
 
-use super::body::{Body, Cells};
+use super::body::{Cells, Kept};
 use super::choice::Choices;
 use super::column::{Builder, Common};
-use super::csv::Reader;
 use super::dictionary::{Dictionary, Kind};
-use super::intake::Target;
 use super::problems::Problems;
 use crate::error::Result;
 use crate::value::Table;
@@ -85,31 +83,16 @@ impl<D: Deref<Target = Dictionary>> Cells for TableBuilder<D> {
     }
 }
 
-impl<D: Deref<Target = Dictionary> + Send> Target for Body<TableBuilder<D>> {
-    fn take(&mut self, reader: &mut Reader, chunk: &[u8]) -> Result<()> {
-        reader.feed(chunk, self)
-    }
-
-    fn cut_short(&self) -> crate::Error {
-        Body::cut_short(self)
-    }
-
+impl<D: Deref<Target = Dictionary> + Send> Kept for TableBuilder<D> {
     fn keep(&mut self) {
-        self.settle();
-        self.cells.kept = (self.cells.problems.len(), self.cells.common.repaired);
+        self.kept = (self.problems.len(), self.common.repaired);
     }
 
-    fn back(&mut self) -> Result<()> {
-        let rows = self.redo() as usize;
-        let cells = &mut self.cells;
-        cells.columns.iter_mut().for_each(|(_, builder)| builder.truncate(rows));
-        cells.problems.truncate(cells.kept.0);
-        cells.common.repaired = cells.kept.1;
-        cells.row = rows;
-        Ok(())
-    }
-
-    fn rows(&self) -> u64 {
-        Body::rows(self)
+    fn back(&mut self, rows: u64) {
+        let rows = rows as usize;
+        self.columns.iter_mut().for_each(|(_, builder)| builder.truncate(rows));
+        self.problems.truncate(self.kept.0);
+        self.common.repaired = self.kept.1;
+        self.row = rows;
     }
 }

@@ -30,7 +30,7 @@ pub(crate) use limiter::Limits;
 pub(crate) use method::Answer;
 pub(crate) use pipeline::{Operation, blank, by_token_name, malformed, token_in_data, wanted};
 #[cfg(any(test, fuzzing))]
-pub(crate) use probe::information;
+pub(crate) use probe::Information;
 pub(crate) use probe::{Probe, identify, probe, same_project};
 pub(crate) use request::{Expect, Parameter, Request, Upload};
 pub(crate) use side_by_side::side_by_side;

@@ -37,13 +37,13 @@ async fn ask(ctx: &Ctx, project: &Project, operation: &mut Operation) -> Result<
     let hinted_id = project.project_id.clone();
     let project = &operation.project().clone();
     let information = match operation.collect(&Request::read("project", Expect::Json), 4 * 1024 * 1024).await {
-        Ok(body) => Ok(information(&body, |text| operation.scrub(text))?),
+        Ok(body) => Ok(Information::read(&body, |text| operation.scrub(text))?),
         Err(error) if error.kind == Kind::Redcap => Err(error.message),
         Err(error) => return Err(error),
     };
     let fingerprint = operation.fingerprint();
     let (project_id, project_title, remark) = match information {
-        Ok((id, title)) => (Some(id), title, None),
+        Ok(Information { id, title, .. }) => (Some(id), title, None),
         Err(said) => (None, None, Some(format!("the token works but may not read project information ({said})"))),
     };
     if let Some(id) = &project_id {
@@ -53,13 +53,12 @@ async fn ask(ctx: &Ctx, project: &Project, operation: &mut Operation) -> Result<
     Ok(Probe { version, project_id, project_title, fingerprint, api_page, remark })
 }
 
-/// Checks project information against the id that is pinned and the one that the object has, and gives the
-/// project's missing-data codes as REDCap writes them: `code, label | code, label`.
-pub(crate) fn identify(ctx: &Ctx, project: &Project, hinted_id: Option<&str>, body: &[u8]) -> Result<String> {
-    let (id, _) = information(body, str::to_owned)?;
-    same_project(ctx, project, hinted_id, &id)?;
-    let codes = object(body)?.get("missing_data_codes").and_then(Json::as_str).map(str::to_owned);
-    Ok(codes.unwrap_or_default())
+/// Checks project information against the id that is pinned and the one that the object has, and gives what the answer
+/// says of the project.
+pub(crate) fn identify(ctx: &Ctx, project: &Project, hinted_id: Option<&str>, body: &[u8]) -> Result<Information> {
+    let information = Information::read(body, str::to_owned)?;
+    same_project(ctx, project, hinted_id, &information.id)?;
+    Ok(information)
 }
 
 /// The first id that is seen is pinned; another one is an error.
@@ -84,30 +83,46 @@ fn version(body: &[u8]) -> Option<String> {
     is_version(body).then(|| String::from_utf8_lossy(body).into_owned())
 }
 
-/// Project information is one object, or a list of one.
-fn object(body: &[u8]) -> Result<Json> {
-    let strange = || strange("project information");
-    match repair::json(body).map_err(|_| strange())? {
-        Json::Array(items) => items.into_iter().next().ok_or_else(strange),
-        json => Ok(json),
-    }
+/// Project information, as far as it is used.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Information {
+    pub(crate) id: String,
+    pub(crate) title: Option<String>,
+    /// The missing-data codes as REDCap writes them: `code, label | code, label`.
+    pub(crate) missing_codes: String,
+    pub(crate) is_longitudinal: bool,
 }
 
-/// Id and title. They came as data, where a token may hide in escapes, and are shown: no part of it passes.
-pub(crate) fn information(body: &[u8], scrub: impl Fn(&str) -> String) -> Result<(String, Option<String>)> {
-    let strange = || strange("project information");
-    let json = object(body)?;
-    let id = match json.get("project_id") {
-        Some(Json::Number(id)) => id.to_string(),
-        Some(Json::String(id)) => id.clone(),
-        _ => return Err(strange()),
-    };
-    if id.is_empty() || id.len() > 12 || !id.bytes().all(|b| b.is_ascii_digit()) || scrub(&id) != id {
-        return Err(strange());
+impl Information {
+    /// Reads the answer: one object, or a list of one. Id and title came as data, where a token may hide in escapes, and
+    /// are shown: no part of it passes.
+    ///
+    /// # Errors
+    /// `not_redcap`.
+    pub(crate) fn read(body: &[u8], scrub: impl Fn(&str) -> String) -> Result<Self> {
+        let strange = || strange("project information");
+        let json = match repair::json(body).map_err(|_| strange())? {
+            Json::Array(items) => items.into_iter().next().ok_or_else(strange)?,
+            json => json,
+        };
+        let id = match json.get("project_id") {
+            Some(Json::Number(id)) => id.to_string(),
+            Some(Json::String(id)) => id.clone(),
+            _ => return Err(strange()),
+        };
+        if id.is_empty() || id.len() > 12 || !id.bytes().all(|b| b.is_ascii_digit()) || scrub(&id) != id {
+            return Err(strange());
+        }
+        let text = |name: &str| json.get(name).and_then(Json::as_str);
+        let plain = |title: &str| title.chars().filter(|c| !c.is_control()).collect::<String>();
+        let flag = json.get("is_longitudinal").cloned().unwrap_or_default();
+        Ok(Self {
+            id,
+            title: text("project_title").map(|title| scrub(&plain(title)).chars().take(200).collect()),
+            missing_codes: text("missing_data_codes").unwrap_or_default().to_owned(),
+            is_longitudinal: flag == Json::Bool(true) || flag.as_i64() == Some(1) || flag.as_str() == Some("1"),
+        })
     }
-    let title = json.get("project_title").and_then(Json::as_str);
-    let plain = |title: &str| title.chars().filter(|c| !c.is_control()).collect::<String>();
-    Ok((id, title.map(|title| scrub(&plain(title)).chars().take(200).collect())))
 }
 
 fn changed(project: &Project, known: &str, now: &str) -> Error {
@@ -139,8 +154,8 @@ fn api_page(project: &Project, version: &str, project_id: Option<&str>) -> Strin
 mod tests {
     use super::*;
 
-    fn information(body: &[u8]) -> Result<(String, Option<String>)> {
-        super::information(body, str::to_owned)
+    fn read(body: &str) -> Result<Information> {
+        Information::read(body.as_bytes(), str::to_owned)
     }
 
     #[test]
@@ -152,13 +167,27 @@ mod tests {
 
     #[test]
     fn project_information_is_read_with_the_id_as_number_or_text() {
-        assert_eq!(
-            information(b"{\"project_id\":12,\"project_title\":\"A\\nB\"}").unwrap(),
-            ("12".into(), Some("AB".into()))
-        );
-        assert_eq!(information(b"{\"project_id\":\"12\"}").unwrap(), ("12".into(), None));
+        let found = read("{\"project_id\":12,\"project_title\":\"A\\nB\"}").unwrap();
+        assert_eq!((found.id.as_str(), found.title.as_deref()), ("12", Some("AB")));
+        let found = read("{\"project_id\":\"12\"}").unwrap();
+        assert_eq!((found.id.as_str(), found.title, found.is_longitudinal), ("12", None, false));
+        let found = read("[{\"project_id\":12,\"is_longitudinal\":1,\"missing_data_codes\":\"-9, No\"}]").unwrap();
+        assert_eq!((found.missing_codes.as_str(), found.is_longitudinal), ("-9, No", true));
         for strange in ["{}", "[]", "{\"project_id\":1.5}", "{\"project_id\":\"x\"}", "nonsense"] {
-            assert_eq!(information(strange.as_bytes()).unwrap_err().kind, Kind::NotRedcap, "{strange}");
+            assert_eq!(read(strange).unwrap_err().kind, Kind::NotRedcap, "{strange}");
+        }
+    }
+
+    #[test]
+    fn a_project_is_longitudinal_in_every_way_of_saying_so() {
+        for (text, longitudinal) in [
+            ("{\"project_id\":1,\"is_longitudinal\":1}", true),
+            ("{\"project_id\":1,\"is_longitudinal\":\"1\"}", true),
+            ("[{\"project_id\":1,\"is_longitudinal\":true}]", true),
+            ("{\"project_id\":1,\"is_longitudinal\":0}", false),
+            ("{\"project_id\":1}", false),
+        ] {
+            assert_eq!(read(text).unwrap().is_longitudinal, longitudinal, "{text}");
         }
     }
 }

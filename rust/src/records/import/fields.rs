@@ -2,12 +2,10 @@
 
 use std::collections::HashMap;
 
-use serde::Deserialize;
-
-use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::error::Result;
 use crate::records::convert;
 use crate::records::dictionary::{Choice, checkbox_column, choices, statuses};
-use crate::redcap::repair;
+use crate::records::metadata::{Line, Metadata};
 
 /// The columns that say where a row belongs, behind the record's id.
 pub(super) const EVENT: &str = "redcap_event_name";
@@ -67,23 +65,6 @@ impl Field {
     }
 }
 
-/// A line of REDCap's metadata, as far as it matters here.
-#[derive(Deserialize)]
-struct Line {
-    field_name: String,
-    #[serde(default)]
-    form_name: Option<String>,
-    field_type: String,
-    #[serde(default)]
-    select_choices_or_calculations: Option<String>,
-    #[serde(default)]
-    text_validation_type_or_show_slider_number: Option<String>,
-    #[serde(default)]
-    text_validation_min: Option<String>,
-    #[serde(default)]
-    text_validation_max: Option<String>,
-}
-
 /// The columns that the project can take, and those that it makes itself.
 #[derive(Debug)]
 pub(super) struct Fields {
@@ -103,42 +84,37 @@ impl Fields {
     /// # Errors
     /// `not_redcap`: this is not REDCap's metadata.
     pub(super) fn read(metadata: &[u8], missing_codes: &str) -> Result<Self> {
-        let strange = || {
-            Error::new(ErrorKind::NotRedcap, "the answer is not what REDCap gives as the project's dictionary")
-                .hint("try again; if it stays so, tell the REDCap administrator")
-        };
-        let lines: Vec<Line> = repair::json(metadata).map_err(|_| strange())?;
-        let record_id = lines.first().ok_or_else(strange)?.field_name.clone();
-        let missing_codes: Vec<String> = choices(missing_codes).into_iter().map(|(code, _)| code).collect();
+        let metadata = Metadata::read(metadata, missing_codes)?;
+        let record_id = &metadata.record_id;
         let mut fields = Self {
             record_id: record_id.clone(),
             columns: HashMap::new(),
             fixed: HashMap::new(),
             boxes: HashMap::new(),
-            missing_codes,
+            missing_codes: metadata.missing_codes.clone(),
         };
         for name in [EVENT, INSTRUMENT, INSTANCE, GROUP] {
             fields.columns.insert(name.to_owned(), Field::new(name, Kind::Text));
         }
         fields.fixed.insert("redcap_survey_identifier".to_owned(), "REDCap sets it itself");
-        for form in lines.iter().filter_map(|line| line.form_name.as_deref()) {
+        for form in metadata.forms() {
             let status = format!("{form}_complete");
             let kind = Kind::Choice { choices: statuses(), logical: false };
             fields.columns.entry(status.clone()).or_insert_with(|| Field::new(&status, kind));
             fields.fixed.insert(format!("{form}_timestamp"), "REDCap sets it itself");
         }
-        for line in &lines {
+        for line in &metadata.lines {
             fields.line(line);
         }
-        fields.fixed.remove(&record_id);
-        fields.columns.insert(record_id.clone(), Field::new(&record_id, Kind::Id));
+        fields.fixed.remove(record_id);
+        fields.columns.insert(record_id.clone(), Field::new(record_id, Kind::Id));
         Ok(fields)
     }
 
     fn line(&mut self, line: &Line) {
         let name = &line.field_name;
         self.fixed.remove(name);
-        let declared = || choices(line.select_choices_or_calculations.as_deref().unwrap_or_default());
+        let declared = || choices(line.choices());
         match line.field_type.as_str() {
             "descriptive" => {}
             "calc" => drop(self.fixed.insert(name.clone(), "REDCap calculates it")),
@@ -153,7 +129,7 @@ impl Fields {
                 self.boxes.insert(name.clone(), columns);
             }
             other => {
-                let validation = line.text_validation_type_or_show_slider_number.as_deref().unwrap_or_default();
+                let validation = line.validation();
                 let kind = kind(other, validation, declared);
                 let bound = |text: &Option<String>| bound(&kind, text.as_deref().unwrap_or_default());
                 let range = if other == "text" {

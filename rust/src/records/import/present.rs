@@ -6,10 +6,8 @@ use std::sync::Arc;
 use super::fields::Kind;
 use super::sheet::{Data, Place, Sheet, key};
 use crate::error::{Error, Result};
-use crate::records::body::{Body, Cells as Rows};
+use crate::records::body::{Cells as Rows, Kept};
 use crate::records::convert;
-use crate::records::csv::Reader;
-use crate::records::intake::Target;
 use crate::redcap::repair;
 use crate::value::{Column, Table};
 
@@ -262,28 +260,13 @@ impl Rows for Present {
     }
 }
 
-impl Target for Body<Present> {
-    fn take(&mut self, reader: &mut Reader, chunk: &[u8]) -> Result<()> {
-        reader.feed(chunk, self)
-    }
-
-    fn cut_short(&self) -> Error {
-        Body::cut_short(self)
-    }
-
+impl Kept for Present {
     fn keep(&mut self) {
-        self.settle();
-        self.cells.kept = self.cells.lines.len();
+        self.kept = self.lines.len();
     }
 
     /// What was seen stays seen: it comes again.
-    fn back(&mut self) -> Result<()> {
-        self.redo();
-        self.cells.lines.truncate(self.cells.kept);
-        Ok(())
-    }
-
-    fn rows(&self) -> u64 {
-        Body::rows(self)
+    fn back(&mut self, _rows: u64) {
+        self.lines.truncate(self.kept);
     }
 }
