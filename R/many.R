@@ -83,19 +83,10 @@ export_many <- function(
   overwrite = FALSE
 ) {
   call <- quote(export_many())
-  args <- list(
-    projects = check_projects(projects, call),
-    fields = check_texts(fields, "fields", call),
-    forms = check_texts(forms, "forms", call),
-    events = check_texts(events, "events", call),
-    records = check_ids(records, "records", call),
-    filter_logic = check_string(filter_logic, "filter_logic", call, null = TRUE),
-    choices = check_string(if (missing(choices)) choices[1] else choices, "choices", call),
-    types = check_flag(types, "types", call),
-    tz = check_zone(tz, "tz", call),
-    batch_size = if (!is.null(batch_size)) check_whole(batch_size, "batch_size", call),
-    to = absolute_path(check_string(to, "to", call, null = TRUE)),
-    overwrite = check_flag(overwrite, "overwrite", call)
+  args <- c(
+    list(projects = check_projects(projects, call)),
+    export_selection(fields, forms, events, records, filter_logic, batch_size, call),
+    export_wish(if (missing(choices)) choices[1] else choices, types, tz, to, overwrite, call)
   )
   done <- core_call("export_many", args, call)
   results <- done$results

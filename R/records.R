@@ -85,16 +85,9 @@ export_records <- function(
   if (missing(project)) {
     abort_missing("project", call)
   }
-  args <- list(
-    fields = check_texts(fields, "fields", call),
-    forms = check_texts(forms, "forms", call),
-    events = check_texts(events, "events", call),
-    records = check_ids(records, "records", call),
-    filter_logic = check_string(filter_logic, "filter_logic", call, null = TRUE),
-    batch_size = if (!is.null(batch_size)) check_whole(batch_size, "batch_size", call)
-  )
-  wish <- export_wish(project, if (missing(choices)) choices[1] else choices, types, tz, to, overwrite, call)
-  exported(c(args, wish), call)
+  selection <- export_selection(fields, forms, events, records, filter_logic, batch_size, call)
+  wish <- export_wish(if (missing(choices)) choices[1] else choices, types, tz, to, overwrite, call)
+  exported(c(list(project = check_project(project, call)), selection, wish), call)
 }
 
 #' @rdname export_records
@@ -116,8 +109,8 @@ export_report <- function(
     abort_missing("report_id", call)
   }
   report_id <- if (is.numeric(report_id)) check_whole(report_id, "report_id", call) else check_string(report_id, "report_id", call)
-  wish <- export_wish(project, if (missing(choices)) choices[1] else choices, types, tz, to, overwrite, call)
-  exported(c(list(report_id = report_id), wish), call)
+  wish <- export_wish(if (missing(choices)) choices[1] else choices, types, tz, to, overwrite, call)
+  exported(c(list(project = check_project(project, call), report_id = report_id), wish), call)
 }
 
 #' @rdname export_records
@@ -139,15 +132,26 @@ conversion_problems <- function(df) {
   problems
 }
 
-# What every export asks for.
-export_wish <- function(project, choices, types, tz, to, overwrite, call) {
+# Which part of a project is asked for.
+export_selection <- function(fields, forms, events, records, filter_logic, batch_size, call) {
+  list(
+    fields = check_texts(fields, "fields", call),
+    forms = check_texts(forms, "forms", call),
+    events = check_texts(events, "events", call),
+    records = check_ids(records, "records", call),
+    filter_logic = check_string(filter_logic, "filter_logic", call, null = TRUE),
+    batch_size = if (!is.null(batch_size)) check_whole(batch_size, "batch_size", call)
+  )
+}
+
+# How every export gives what it has.
+export_wish <- function(choices, types, tz, to, overwrite, call) {
   list(
     choices = check_string(choices, "choices", call),
     types = check_flag(types, "types", call),
     tz = check_zone(tz, "tz", call),
     to = absolute_path(check_string(to, "to", call, null = TRUE)),
-    overwrite = check_flag(overwrite, "overwrite", call),
-    project = check_project(project, call)
+    overwrite = check_flag(overwrite, "overwrite", call)
   )
 }
 
