@@ -128,10 +128,12 @@ impl Job<'_> {
                 let Finished { table, problems, repaired } = target.cells.finish();
                 growth::whole()?;
                 let record_id = dictionary.record_id.clone();
-                let ids = table.columns.iter().find(|(name, _)| *name == record_id).map(|(_, column)| column);
-                if let Some(Column::Text { dictionary: ids, .. }) = ids {
-                    self.say_missing(ids.iter());
-                }
+                // Without a row there is no column either.
+                let ids = table.columns.iter().find_map(|(name, column)| match column {
+                    Column::Text { dictionary: ids, .. } if *name == record_id => Some(ids),
+                    _ => None,
+                });
+                self.say_missing(ids.into_iter().flat_map(crate::value::Texts::iter));
                 Ok(Export { record_id, table: Some(table), problems, repaired, rows, bytes })
             }
             Some(path) => {
@@ -159,6 +161,9 @@ impl Job<'_> {
             size.clamp(1, BATCH)
         } else {
             let wanted = self.wish.records.clone();
+            if self.names_all() {
+                intake.watch()?;
+            }
             let Err(error) = self.part(dictionary, &wanted, &mut intake).await else { return Ok(intake) };
             // A report cannot be had in parts.
             if self.wish.report.is_some() || !too_large(&error, wanted.len()) {
@@ -212,11 +217,15 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// A word of the records that were listed and did not come.
+    /// A word of the records that were listed, or asked for by their ids, and did not come.
     fn say_missing<'a>(&self, come: impl Iterator<Item = &'a str>) {
         // Only here the ids are gathered: there may be millions of them.
-        let Some(listed) = &self.listed else { return };
+        if self.listed.is_none() && !self.names_all() {
+            return;
+        }
         let come: HashSet<&str> = come.collect();
+        self.say_unknown(&come);
+        let Some(listed) = &self.listed else { return };
         let missing: Vec<&String> = listed.iter().filter(|id| !come.contains(id.as_str())).collect();
         if missing.is_empty() {
             return;
@@ -229,6 +238,29 @@ impl Job<'_> {
         self.ctx.log.warning(format!(
             "{count} that the server listed did not come: {named}; they were deleted meanwhile, or the server failed"
         ));
+    }
+
+    /// Whether every record that was asked for by its id has to bring a row.
+    fn names_all(&self) -> bool {
+        !self.wish.records.is_empty() && self.wish.events.is_empty() && self.wish.filter_logic.is_none()
+    }
+
+    /// A word of the ids that were asked for and that the server does not know.
+    fn say_unknown(&self, come: &HashSet<&str>) {
+        if !self.names_all() {
+            return;
+        }
+        let known: HashSet<String> =
+            come.iter().copied().chain(self.listed.iter().flatten().map(String::as_str)).map(plain).collect();
+        let asked = &self.wish.records;
+        let unknown: Vec<&String> = asked.iter().filter(|id| !known.contains(&plain(id))).collect();
+        if !unknown.is_empty() {
+            let count = format!("{} of {}", unknown.len(), many(asked.len(), "record", "records"));
+            let named = some(unknown.iter().map(|id| format!("`{}`", shown(id))), unknown.len(), ", ");
+            self.ctx.log.warning(format!(
+                "{count} asked for did not come: {named}; they are not in the project, or the token's user may not see them"
+            ));
+        }
     }
 
     /// One call for some records, or (none named) for all. What came before stays if it fails.
@@ -285,9 +317,7 @@ impl Job<'_> {
         self.operation.call(&request, &mut intake).await?;
         let mut ids = intake.finish()?.1.cells.all;
         if !self.wish.records.is_empty() {
-            // As the server's database compares them.
-            let plain = |id: &String| id.trim().to_lowercase();
-            let wanted: HashSet<String> = self.wish.records.iter().map(plain).collect();
+            let wanted: HashSet<String> = self.wish.records.iter().map(|id| plain(id)).collect();
             ids.retain(|id| wanted.contains(&plain(id)));
         }
         Ok(ids)
@@ -296,6 +326,11 @@ impl Job<'_> {
     fn say_smaller(&self, error: &Error, size: usize) {
         self.ctx.log.note(format!("{}; going on in batches of {size} records", error.message));
     }
+}
+
+/// An id as the server's database compares it.
+fn plain(id: &str) -> String {
+    id.trim().to_lowercase()
 }
 
 impl Wish {

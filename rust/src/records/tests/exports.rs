@@ -427,6 +427,44 @@ async fn a_listed_record_that_never_came_is_named_in_a_warning() {
 }
 
 #[tokio::test]
+async fn ids_that_the_project_does_not_have_are_named_in_a_warning() {
+    let server = Server::start(|asked, _| {
+        let mut wanted = asked.list("records");
+        if wanted.is_empty() {
+            return project(asked, 3);
+        }
+        wanted.iter_mut().for_each(|id| *id = id.trim().to_lowercase());
+        wanted.retain(|id| ["r1", "r2", "r3"].contains(&id.as_str()));
+        data(&if wanted.is_empty() { "\n".to_owned() } else { rows(&wanted) })
+    });
+    let world = World::new();
+    let to = world.folder.path().join("x.csv");
+    let warned = async |wish: Wish| {
+        world.events.lock().unwrap().clear();
+        world.export(&server.uri, Wish { overwrite: true, ..wish }).await.unwrap();
+        world.warnings()
+    };
+    for to in [None, Some(to)] {
+        for batch_size in [None, Some(1), Some(9)] {
+            let asks = |ids: &[&str]| {
+                let records = ids.iter().map(|id| (*id).to_owned()).collect();
+                Wish { to: to.clone(), batch_size, records, ..wish() }
+            };
+            let warnings = warned(asks(&["r1", "no", "r3", "neither"])).await;
+            let begin = "2 of 4 records asked for did not come: `no`, `neither`; ";
+            assert!(warnings.len() == 1 && warnings[0].starts_with(begin), "{warnings:?}");
+            let warnings = warned(asks(&["nobody"])).await;
+            assert!(warnings.len() == 1 && warnings[0].starts_with("1 of 1 record asked for"), "{warnings:?}");
+            // As the server's database compares them.
+            assert!(warned(asks(&["R1 ", "r2"])).await.is_empty());
+            // A filter may leave records out.
+            let filtered = Wish { filter_logic: Some("[age] > 3".into()), ..asks(&["r1", "no"]) };
+            assert!(warned(filtered).await.is_empty());
+        }
+    }
+}
+
+#[tokio::test]
 async fn records_without_a_row_in_the_events_are_a_note_and_the_list_of_ids_is_of_all_events() {
     let server = Server::start(|asked, _| {
         if asked.list("fields") == ["id"] {
