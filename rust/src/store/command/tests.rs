@@ -403,7 +403,11 @@ fn the_other_presets_call_their_programs_as_these_document_it() {
     let token = random_token();
     let folder = tempfile::tempdir().unwrap();
     for (preset, item, line) in [
-        ("op", "item = \"op://Research/{token_name}/credential\"", "read --no-newline op://Research/REDCapSync_C/credential"),
+        (
+            "op",
+            "item = \"op://Research/{token_name}/credential\"",
+            "read --no-newline op://Research/REDCapSync_C/credential",
+        ),
         ("bw", "", "--nointeraction --raw get password REDCapSync_C"),
         (
             "az",
