@@ -14,7 +14,7 @@
 #' | `timeout` | seconds to wait for a whole answer | 60 |
 #' | `connect_timeout` | seconds to wait for a connection | 10 |
 #' | `ca_file` | a PEM file with the institution's certificate authorities, trusted besides the system's | none |
-#' | `stores` | the stores in the order of look-up, such as `"env,keyring"`; there are `env`, `keyring`, `vault` and `command` | `env`, `keyring` |
+#' | `stores` | the stores in the order of look-up, such as `"env,keyring"`; there are `env`, `keyring`, `vault`, `aws` and `command` | `env`, `keyring` |
 #' | `forbidden_stores` | stores that are never asked on this machine; the institution's file only | none |
 #' | `vault.address` | the address of HashiCorp Vault or OpenBao, such as `https://vault.example.org:8200` (also `VAULT_ADDR`) | none |
 #' | `vault.namespace` | its namespace (also `VAULT_NAMESPACE`) | none |
@@ -23,6 +23,10 @@
 #' | `vault.version` | the version of the secret | the newest |
 #' | `vault.auth` | how keycap logs in: `token` (`VAULT_TOKEN`, or the file `vault.token_file`), `approle`, `kubernetes` or `jwt`; with `vault.auth_mount`, `vault.role`, `vault.role_id`, `vault.secret_id_file`, `vault.wrapped_secret_id_file`, `vault.jwt_file` as the login needs them | `token` |
 #' | `vault.ca_file` | a PEM file with the vault's certificate authorities | `ca_file` |
+#' | `aws.region`, `aws.profile` | the region of AWS Secrets Manager (also `AWS_REGION`, or the profile's), and the profile in the AWS configuration files (also `AWS_PROFILE`) | as AWS's own programs have it |
+#' | `aws.endpoint` | its address, where it is not the region's own (also `AWS_ENDPOINT_URL_SECRETS_MANAGER`) | the region's own |
+#' | `aws.name`, `aws.field` | the name of a secret, and the field of a JSON secret that holds the token | `redcap/{token_name}`, the whole secret |
+#' | `aws.stage` | which version is read: `AWSCURRENT` or `AWSPREVIOUS` | `AWSCURRENT` |
 #' | `command` | a table, in a settings file only: a program that prints one token, by a `preset` or by `program` and `arguments` | none |
 #' | `token_form` | the form of a token: `redcap`, or a length such as `40:+/=` with the characters allowed besides letters and digits; 20 characters or more | `redcap` |
 #' | `retries` | how often a read is tried again when the server or the connection fails | 2 |

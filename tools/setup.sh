@@ -116,6 +116,20 @@ if [ "$purpose" = test ] && ! sh tools/openbao.sh >/dev/null 2>&1; then
   }
 fi
 
+# moto, which plays AWS, and AWS's own program, for the tests of that store and of that preset.
+if [ "$purpose" = test ] && ! sh tools/moto.sh >/dev/null 2>&1; then
+  say "installing moto and the AWS CLI into build/moto (nothing outside this folder)"
+  mkdir -p build/log
+  rm -rf build/moto
+  { python3 -m venv build/moto &&
+      build/moto/bin/pip install -q --disable-pip-version-check --no-input -r tools/moto-requirements.txt &&
+      sh tools/moto.sh; } > build/log/moto.log 2>&1 || {
+    tail -n 5 build/log/moto.log >&2
+    say "moto could not be installed; set KEYCAP_TEST_MOTO to a folder of your own with \`moto_server\` and \`aws\`" >&2
+    exit 1
+  }
+fi
+
 # Rust, of a version that distributions rarely have: a private one in build/toolchain, HOME stays as it is.
 rust_is_good() {
   number=$(sh tools/with-r.sh rustc --version 2>/dev/null | awk '{ print $2 }')

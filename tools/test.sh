@@ -35,9 +35,11 @@ stage_clippy() {
 }
 
 stage_core() {
-  # The store `vault` is tested against a real one. Where it is missing, its tests fail and say so.
+  # The store `vault` is tested against a real one, the store `aws` against moto. Where one is missing, its tests fail and
+  # say so.
   KEYCAP_TEST_BAO=$(sh tools/openbao.sh || true)
-  export KEYCAP_TEST_BAO
+  KEYCAP_TEST_MOTO=$(sh tools/moto.sh || true)
+  export KEYCAP_TEST_BAO KEYCAP_TEST_MOTO
   (cd rust && run cargo test --locked --no-fail-fast) || return 1
   # The glue's allocator stands alone, and is tested without building the glue a second time.
   run rustc --edition 2024 --test -o build/allocator-test src/rust/src/allocator.rs && build/allocator-test

@@ -16,7 +16,7 @@ use crate::numbers::Numbers;
 use crate::project::{Project, Settings, parse_project_file, parse_registry};
 use crate::records::{Choices, Export, Fuzzed};
 use crate::redcap::{Expect, HEAD, Head, Information, MOST_TEXT, classify, is_data};
-use crate::store::{Found, given, given_by_vault};
+use crate::store::{Found, given, given_by_aws, given_by_vault};
 use crate::token::{Form, FormRule, ShortName, TokenName, looks_like_token};
 use crate::value::{Column, Table};
 
@@ -258,9 +258,10 @@ pub fn settings(input: &[u8]) {
     }
 }
 
-/// What a store gives: the bytes under a name, the labels of its items, and the replies of a vault.
+/// What a store gives: the bytes under a name, the labels of its items, and the replies of a vault and of AWS.
 pub fn store(input: &[u8]) {
     vault(input);
+    aws(input);
     let ([rule], rest) = split(input);
     let rule = match rule % 3 {
         0 => FormRule::Redcap,
@@ -353,6 +354,37 @@ fn rendered(export: &Export) -> Vec<String> {
     all.extend(export.table.iter().flat_map(|records| table(records, export.rows as usize)));
     all.extend(table(&export.problems, problems));
     all
+}
+
+/// A reply of AWS's: status and whether a field is asked for (the first byte), and a body that is JSON or not.
+fn aws(input: &[u8]) {
+    const STATUS: [u16; 9] = [200, 400, 404, 403, 307, 429, 500, 204, 999];
+    let ([first], rest) = split(input);
+    let status = STATUS[usize::from(first >> 1) % STATUS.len()];
+    let body = filled(rest);
+    let field = (first & 1 == 1).then_some("token");
+    match given_by_aws(status, &body, field, &FormRule::Redcap) {
+        Ok(Some(found)) => {
+            assert_eq!((status, found.source), (200, "aws"));
+            assert!(found.origin.as_ref().is_none_or(|origin| origin.is_https() || origin.is_loopback()));
+            assert_sealed(&format!("{:?}", found.secret));
+            // A text of JSON becomes what serde_json makes of it, in a text of JSON too.
+            let json = |text: &[u8]| serde_json::from_slice::<serde_json::Value>(text).unwrap_or_default();
+            let text = json(&body)["SecretString"].as_str().unwrap_or_default().to_owned();
+            let text = match field {
+                Some(field) => json(text.as_bytes())[field].as_str().unwrap_or_default().to_owned(),
+                None => text,
+            };
+            let same = given(text.as_bytes(), &FormRule::Redcap);
+            assert!(same.is_some_and(|same| same.secret.fingerprint() == found.secret.fingerprint()));
+        }
+        Ok(None) => {}
+        Err(error) => {
+            assert_eq!(error.kind, Kind::Store);
+            assert_sealed(&format!("{error:?}"));
+            assert_clear(&error);
+        }
+    }
 }
 
 /// A vault's reply: status and version of the engine (the first byte), and a body that is JSON or not.

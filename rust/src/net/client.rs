@@ -395,6 +395,11 @@ impl Answer {
             || headers.get(TRANSFER_ENCODING).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"chunked"))
     }
 
+    /// The value of a header, where it is ASCII.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.response.headers().get(name)?.to_str().ok()
+    }
+
     /// The values of all headers, as the server wrote them.
     pub(crate) fn header_values(&self) -> impl Iterator<Item = &[u8]> {
         self.response.headers().values().map(HeaderValue::as_bytes)

@@ -148,6 +148,16 @@ impl ServerUrl {
         Ok(Self { url, origin })
     }
 
+    /// A server in clear that is not this machine: one of the addresses at which a cloud gives a machine its
+    /// credentials, and which do not leave that machine's host. No setting names such an address as a server of tokens.
+    pub(crate) fn of_the_cloud(root: &Url) -> Option<Self> {
+        const HOSTS: [&str; 5] =
+            ["169.254.169.254", "169.254.170.2", "169.254.170.23", "[fd00:ec2::254]", "[fd00:ec2::23]"];
+        let host = root.host_str().filter(|host| HOSTS.contains(host))?;
+        let origin = Origin { scheme: Scheme::Http, host: host.to_owned(), port: Scheme::Http.default_port() };
+        (root.as_str() == format!("{origin}/")).then(|| Self { url: root.clone(), origin })
+    }
+
     /// The address in its one form, with a trailing slash.
     pub fn as_str(&self) -> &str {
         self.url.as_str()

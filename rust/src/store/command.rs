@@ -20,8 +20,7 @@ use crate::error::{Error, Kind, Result};
 use crate::project::{CommandSettings, Preset, Template};
 use crate::token::{Secret, TokenName};
 
-pub(super) use process::Surroundings;
-use process::{End, Job};
+pub(super) use process::{End, Job, Surroundings, run};
 
 pub(super) const NAME: &str = "command";
 
@@ -86,7 +85,7 @@ impl CommandStore {
             limit: self.limit,
             most: MOST,
         };
-        let end = on_own_thread(NAME, self.limit + END, move || process::run(job, &cancelled)).await;
+        let end = on_own_thread(NAME, self.limit + END, move || run(job, &cancelled)).await;
         drop(cancel);
         Ok(end?.unwrap_or(End::TooLate))
     }

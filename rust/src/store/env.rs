@@ -19,12 +19,13 @@ pub(super) const NAME: &str = "env";
 
 /// What a look-up needs of the environment, read on the host's thread because other threads would race with
 /// `Sys.setenv()`: the one variable that may hold the token, where the session's D-Bus is, and what the stores
-/// `vault` and `command` need, where they are asked. What may be secret wipes itself.
+/// `vault`, `aws` and `command` need, where they are asked. What may be secret wipes itself.
 #[derive(Clone, Default)]
 pub struct Environment {
     variable: Option<Variable>,
     pub(super) bus: SessionBus,
     pub(super) vault: Option<Arc<Entrance>>,
+    pub(super) aws: Option<Arc<super::aws::Entrance>>,
     pub(super) command: Option<Surroundings>,
 }
 
@@ -58,6 +59,9 @@ impl Environment {
         let asked = |name: &str| named.contains(&name) || settings.order.iter().any(|asked| asked == name);
         if asked(super::vault::NAME) {
             self.vault = Entrance::take(settings, net);
+        }
+        if asked(super::aws::NAME) {
+            self.aws = Some(super::aws::Entrance::take(settings, net));
         }
         if asked(super::command::NAME) && settings.stores.command.is_some() {
             self.command = Some(Surroundings::take());

@@ -4,9 +4,11 @@
 //! bytes that wipe themselves ([`Raw`]); [`Secret::seal`] is called here and nowhere else, so a token's form
 //! is judged in one place whatever store it came from.
 
+mod aws;
 mod blocking;
 mod command;
 mod env;
+mod json;
 pub(crate) mod keep;
 mod keyring;
 mod raw;
@@ -129,6 +131,7 @@ const STORES: &[(&str, Open)] = &[
     (env::NAME, env::open),
     (keyring::NAME, keyring::open),
     (vault::NAME, vault::open),
+    (aws::NAME, aws::open),
     (command::NAME, command::open),
 ];
 
@@ -236,6 +239,8 @@ pub(crate) fn given(bytes: &[u8], rule: &FormRule) -> Option<Found> {
     sealed(Raw::copy_of(bytes), rule, env::NAME)
 }
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use aws::given as given_by_aws;
 #[cfg(all(any(test, fuzzing), target_os = "linux"))]
 pub(crate) use keyring::shown;
 #[cfg(any(test, fuzzing))]

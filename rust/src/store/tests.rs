@@ -179,7 +179,7 @@ fn an_unknown_store_in_the_order_is_an_error_that_lists_the_known_ones() {
         let error = block_on(look_up(&ctx, &wanted("REDCapSync_A"))).unwrap_err();
         assert_eq!(error.kind, Kind::Argument);
         assert_eq!(error.message.contains(name), shown);
-        assert!(error.hints[0].contains("`env`, `keyring`, `vault`, `command`"));
+        assert!(error.hints[0].contains("`env`, `keyring`, `vault`, `aws`, `command`"));
         no_trace(&token, &format!("{error:?}"));
 
         let seen = block_on(look_everywhere(&ctx, &wanted("REDCapSync_A")));
@@ -261,5 +261,5 @@ fn files_with(text: &str) -> Vec<String> {
 #[cfg(unix)]
 fn secrets_are_sealed_and_put_away_in_this_room_only() {
     assert_eq!(files_with("Secret::seal("), ["store/keyring/secret_service.rs", "store/mod.rs"]);
-    assert_eq!(files_with(".for_store()"), ["store/command.rs", "store/keyring.rs", "store/vault.rs"]);
+    assert_eq!(files_with(".for_store()"), ["store/aws.rs", "store/command.rs", "store/keyring.rs", "store/vault.rs"]);
 }

@@ -13,8 +13,7 @@ use std::sync::Arc;
 
 use std::path::PathBuf;
 
-use zeroize::Zeroizing;
-
+use super::json::{self, room};
 use super::raw::Raw;
 use super::{Answer, Pending, Reach, State, Store, Wanted};
 use crate::ctx::Ctx;
@@ -281,11 +280,6 @@ impl Store for VaultStore {
 fn by_short_name() -> Error {
     error("read_only", "`vault.path` has `{short_name}` in it, so no token can be put there under its own name")
         .hint("write `{token_name}` for `{short_name}` in `vault.path`")
-}
-
-/// A buffer of a known size: one that grows leaves copies behind.
-fn room(size: usize) -> Zeroizing<Vec<u8>> {
-    Zeroizing::new(Vec::with_capacity(size))
 }
 
 #[cfg(all(test, unix))]

@@ -9,9 +9,9 @@ use crate::net::ServerUrl;
 /// The table `[aws]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AwsSettings {
-    /// The region, where the AWS configuration does not say it.
+    /// The region; without, the AWS configuration says it.
     pub region: Option<String>,
-    /// The profile in the AWS configuration files.
+    /// The profile in the AWS configuration files; where it is set, the environment's keys are not used.
     pub profile: Option<String>,
     /// The address of the service, where it is not the region's own.
     pub endpoint: Option<ServerUrl>,

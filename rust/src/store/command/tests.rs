@@ -371,6 +371,66 @@ fn secret_tool_gives_tokens_and_takes_them() {
     assert!(found_in(&ctx).unwrap().is_none());
 }
 
+/// The program of AWS itself, against moto with signatures checked.
+#[test]
+fn the_program_of_aws_gives_tokens_and_fails_where_there_is_none() {
+    use crate::store::aws::played::{REGION, Server, program};
+    let server = Server::start();
+    let keys = server.user("reader", &["secretsmanager:GetSecretValue"]);
+    let (token, aws, home) = (random_token(), program("aws"), server.home.path().display().to_string());
+    let address = server.address();
+    let of = |secret: &str| {
+        let more = [
+            ("AWS_ACCESS_KEY_ID", keys.id.as_str()),
+            ("AWS_SECRET_ACCESS_KEY", secret),
+            ("AWS_ENDPOINT_URL", &address),
+            ("AWS_DEFAULT_REGION", REGION),
+            ("HOME", &home),
+        ];
+        ctx_of(&format!("preset = \"aws\"\nprogram = \"{}\"", aws.display()), &more)
+    };
+    // Its status says the same of an absent name and of a failure, so it is one.
+    assert!(fails(&of(&keys.secret), "failed").hints.iter().any(|hint| hint.contains("no such name")));
+    server.secrets("CreateSecret", &serde_json::json!({"Name": format!("redcap/{NAME_C}"), "SecretString": token}));
+    finds(&of(&keys.secret), &token);
+    let error = fails(&of("a-wrong-secret-key"), "failed");
+    no_trace(&token, &format!("{error:?}"));
+}
+
+/// Programs that need an account of somebody's: a double checks what each is given against its documentation.
+#[test]
+fn the_other_presets_call_their_programs_as_these_document_it() {
+    let token = random_token();
+    let folder = tempfile::tempdir().unwrap();
+    for (preset, item, line) in [
+        (
+            "op",
+            "item = \"op://Research/{token_name}/credential\"",
+            "read --no-newline op://Research/REDCapSync_C/credential",
+        ),
+        ("bw", "", "--nointeraction --raw get password REDCapSync_C"),
+        (
+            "az",
+            "item = \"https://v.vault.azure.net/secrets/{token-name}\"",
+            "keyvault secret show --id https://v.vault.azure.net/secrets/REDCapSync-C --query value --output tsv",
+        ),
+        ("gcloud", "", "secrets versions access latest --secret=REDCapSync_C --quiet"),
+    ] {
+        let double = folder.path().join(preset);
+        let words = line.split(' ').count();
+        let text = format!("#!/bin/sh\n[ $# = {words} ] && [ \"$*\" = '{line}' ] && printf %s {token} || exit 9\n");
+        std::fs::write(&double, text).unwrap();
+        std::fs::set_permissions(&double, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let table = format!("preset = \"{preset}\"\nprogram = \"{}\"\n{item}", double.display());
+        finds(&ctx_of(&table, &[]), &token);
+        let ctx = ctx_of(&table, &[]);
+        assert_eq!(block_on(open(&ctx).state()).unwrap().reach, Reach::ReadOnly, "{preset}");
+        // What the double does not know is what another status of the program's is: no token, and no absent one.
+        std::fs::write(&double, "#!/bin/sh\nexit 1\n").unwrap();
+        assert!(fails(&ctx, "failed").hints.iter().any(|hint| hint.contains("log in")), "{preset}");
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_look_up_leaves_nothing_of_the_token_in_memory() {

@@ -1,14 +1,12 @@
 //! What a vault's replies say. JSON is read in place: texts that may be secret are borrowed from the reply's buffer,
 //! and unescaped into one that wipes itself.
 
-use std::fmt;
-
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use super::{Raw, room};
+use super::Raw;
+use super::json::{self, Fields, member, room, unescaped};
 use crate::net::Origin;
 use crate::project::KvVersion;
 
@@ -93,40 +91,6 @@ struct Metadata<'a> {
     deletion_time: Option<&'a RawValue>,
     #[serde(default)]
     destroyed: bool,
-}
-
-/// The members of an object, in their order. Names are no secrets.
-#[derive(Default)]
-struct Fields<'a>(Vec<(String, &'a RawValue)>);
-
-impl<'a> Fields<'a> {
-    fn get(&self, name: &str) -> Option<&'a RawValue> {
-        self.0.iter().find(|(field, _)| field == name).map(|(_, value)| *value)
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-        impl<'de> Visitor<'de> for Members {
-            type Value = Fields<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut fields = Vec::new();
-                while let Some(name) = map.next_key::<String>()? {
-                    if fields.len() >= 1000 {
-                        map.next_value::<IgnoredAny>()?;
-                    } else {
-                        fields.push((name, map.next_value()?));
-                    }
-                }
-                Ok(Fields(fields))
-            }
-        }
-        deserializer.deserialize_map(Members)
-    }
 }
 
 /// A JSON object of a vault's. What the parser would say about another text may quote it, so it says nothing.
@@ -319,12 +283,6 @@ fn says(text: &RawValue, what: &str) -> bool {
     text.get().contains(what)
 }
 
-/// A member of an object that is a text.
-fn member(object: &RawValue, name: &str) -> Option<Raw> {
-    let fields: Fields<'_> = serde_json::from_str(object.get()).ok()?;
-    unescaped(fields.get(name)?).map(|mut text| Raw::new(std::mem::take(&mut *text)))
-}
-
 /// The id of a request, if it is one: a UUID, which cannot be something else that a server likes to see in a log.
 fn request_id(raw: &RawValue) -> Option<String> {
     const FORM: &[u8; 36] = b"xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
@@ -333,62 +291,10 @@ fn request_id(raw: &RawValue) -> Option<String> {
     (text.len() == FORM.len() && text.bytes().zip(FORM).all(fits)).then(|| text.to_owned())
 }
 
-/// The text that a JSON string stands for; `None` for what is no string, or stands for no text.
-fn unescaped(raw: &RawValue) -> Option<Zeroizing<Vec<u8>>> {
-    let text = raw.get().strip_prefix('"')?.strip_suffix('"')?.as_bytes();
-    // Never longer than it is written.
-    let mut out = room(text.len());
-    let mut rest = text;
-    // Byte by byte: a search by vectors lays 32 bytes at a time, which is a token, on the stack.
-    while let Some(at) = rest.iter().position(|byte| *byte == b'\\') {
-        out.extend_from_slice(&rest[..at]);
-        let (escape, behind) = (*rest.get(at + 1)?, &rest[at + 2..]);
-        rest = behind;
-        let plain = match escape {
-            b'"' | b'\\' | b'/' => escape,
-            b'b' => 8,
-            b'f' => 12,
-            b'n' => b'\n',
-            b'r' => b'\r',
-            b't' => b'\t',
-            b'u' => {
-                let (first, behind) = unit(rest)?;
-                rest = behind;
-                let code = match first {
-                    0xD800..0xDC00 => {
-                        let (second, behind) = unit(rest.strip_prefix(b"\\u")?)?;
-                        rest = behind;
-                        if !(0xDC00..0xE000).contains(&second) {
-                            return None;
-                        }
-                        0x1_0000 + ((first - 0xD800) << 10) + (second - 0xDC00)
-                    }
-                    code => code,
-                };
-                let mut utf8 = Zeroizing::new([0_u8; 4]);
-                let length = char::from_u32(code)?.encode_utf8(&mut *utf8).len();
-                out.extend_from_slice(&utf8[..length]);
-                continue;
-            }
-            _ => return None,
-        };
-        out.push(plain);
-    }
-    out.extend_from_slice(rest);
-    Some(out)
-}
-
-/// Four hexadecimal digits, and what is behind them.
-fn unit(text: &[u8]) -> Option<(u32, &[u8])> {
-    let digits = text.get(..4)?;
-    let value = digits.iter().try_fold(0, |value, digit| Some(value * 16 + char::from(*digit).to_digit(16)?))?;
-    Some((value, &text[4..]))
-}
-
 /// Whether a secret holds more than the token and its origin.
 pub(super) fn has_other_fields(bytes: &[u8], kv: KvVersion, field: &str) -> bool {
     let ours = |name: &str| name == field || name == ORIGIN;
-    matches!(found(200, bytes, kv), Ok(Some((fields, ..))) if fields.0.iter().any(|(name, _)| !ours(name)))
+    matches!(found(200, bytes, kv), Ok(Some((fields, ..))) if fields.members().any(|(name, _)| !ours(name)))
 }
 
 /// The body that writes a token, with the other fields as they stand in a reply to a look-up. `None` where the token
@@ -405,24 +311,12 @@ pub(super) fn with_field(
         Ok(Some((fields, ..))) => fields,
         _ => Fields::default(),
     };
-    // An escape takes six characters at most.
-    let others: usize = fields.0.iter().map(|(name, value)| 6 * name.len() + value.get().len() + 8).sum();
-    let mut out = room(others + 6 * (field.len() + text.len()) + 80);
+    let mut out = room(json::most(&fields, field, text) + 80);
     let before = out.capacity();
     if let Some(cas) = cas {
         out.extend_from_slice(format!("{{\"options\":{{\"cas\":{cas}}},\"data\":").as_bytes());
     }
-    out.push(b'{');
-    quoted(field, &mut out);
-    out.push(b':');
-    quoted(text, &mut out);
-    for (name, value) in fields.0.iter().filter(|(name, _)| name != field) {
-        out.push(b',');
-        quoted(name, &mut out);
-        out.push(b':');
-        out.extend_from_slice(value.get().as_bytes());
-    }
-    out.push(b'}');
+    json::with_member(&fields, field, text, &mut out);
     if cas.is_some() {
         out.push(b'}');
     }
@@ -430,67 +324,11 @@ pub(super) fn with_field(
     Some(out)
 }
 
-/// An object of texts, as a body. `None` where one is no text.
-pub(super) fn object(members: &[(&str, &[u8])]) -> Option<Zeroizing<Vec<u8>>> {
-    let size: usize = members.iter().map(|(name, value)| 6 * (name.len() + value.len()) + 6).sum();
-    let mut out = room(size + 2);
-    out.push(b'{');
-    for (at, (name, value)) in members.iter().enumerate() {
-        if at > 0 {
-            out.push(b',');
-        }
-        quoted(name, &mut out);
-        out.push(b':');
-        quoted(std::str::from_utf8(value).ok()?, &mut out);
-    }
-    out.push(b'}');
-    Some(out)
-}
-
-/// Appends a text as JSON, six times its length and two at most.
-fn quoted(text: &str, out: &mut Vec<u8>) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    out.push(b'"');
-    for byte in text.bytes() {
-        match byte {
-            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
-            0..0x20 => {
-                out.extend_from_slice(b"\\u00");
-                out.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
-            }
-            _ => out.push(byte),
-        }
-    }
-    out.push(b'"');
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-
-    fn text(json: &str) -> Option<String> {
-        let raw: &RawValue = serde_json::from_str(json).ok()?;
-        unescaped(raw).map(|text| String::from_utf8(text.to_vec()).unwrap())
-    }
-
-    #[test]
-    fn texts_are_unescaped_as_serde_json_does_it() {
-        for json in [
-            r#""""#,
-            r#""plain""#,
-            r#""\u003c+/=\u003E\/""#,
-            r#""a\"b\\c\b\f\n\r\t""#,
-            r#""\u00e4\ud83d\ude00x""#,
-            "\"\u{e4}\u{1f600}\"",
-        ] {
-            assert_eq!(text(json).unwrap(), serde_json::from_str::<String>(json).unwrap(), "{json}");
-        }
-        for json in [r#""\ud83d""#, r#""\ude00""#, r#""\ud83dx""#, r#""\ud83d\u0041""#, "3", "null", "[]", "{}"] {
-            assert!(text(json).is_none(), "{json}");
-        }
-    }
 
     #[test]
     fn what_is_written_is_read_again_with_the_other_fields_beside_it() {

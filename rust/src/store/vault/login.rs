@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::answer::{self, Said};
 use super::api::Api;
 use super::trouble::{self, error};
-use super::{Entrance, NAME, Raw};
+use super::{Entrance, NAME, Raw, json};
 use crate::error::{Error, Kind, Result};
 use crate::file::{self, Eyes, Readers, SideLock};
 use crate::project::{Login, VaultSettings};
@@ -41,7 +41,7 @@ impl Session {
     /// that is asked often would keep thousands. That it cannot be given back (a batch token) harms nobody.
     pub(super) async fn end(self, api: &Api<'_>) {
         if self.login != Login::Token
-            && let Some(nothing) = answer::object(&[])
+            && let Some(nothing) = json::object(&[])
         {
             let _ = api.post("auth/token/revoke-self", Some(&self.token), nothing).await;
         }
@@ -108,7 +108,7 @@ async fn for_members(api: &Api<'_>, settings: &VaultSettings, members: &[(&str, 
     let login = settings.auth;
     let mount = settings.auth_mount.as_deref().unwrap_or(login.as_str());
     let not_text = || error("login", format!("what the login `{}` to the vault takes is not UTF-8", login.as_str()));
-    let body = answer::object(members).ok_or_else(not_text)?;
+    let body = json::object(members).ok_or_else(not_text)?;
     let reply = api.post(&format!("auth/{mount}/login"), None, body).await?;
     answer::login(reply.status, &reply.body).map_err(|said| trouble::login_refused(api.server, login, mount, &said))
 }
@@ -140,7 +140,7 @@ async fn unwrap(api: &Api<'_>, wrapped: &Path, into: &Path) -> Result<()> {
         error("login", format!("`{}` holds no wrapped secret id", wrapped.display()))
             .hint("it holds the wrapping token, alone or in the JSON that the vault answered")
     })?;
-    let nothing = answer::object(&[]).unwrap_or_default();
+    let nothing = json::object(&[]).unwrap_or_default();
     let reply = api.post("sys/wrapping/unwrap", Some(&token), nothing).await?;
     let secret_id = answer::secret_id(reply.status, &reply.body).map_err(|said| match said {
         Said::Bad | Said::Denied | Said::Absent | Said::NoMount => trouble::wrapping_used(api.server, wrapped),

@@ -91,7 +91,7 @@ impl Surroundings {
 }
 
 /// Runs a program to its end. On a thread with all signals blocked; the program has none blocked.
-pub(in crate::store::command) fn run(job: Job, cancelled: &AtomicBool) -> Result<End> {
+pub(in crate::store) fn run(job: Job, cancelled: &AtomicBool) -> Result<End> {
     let until = Instant::now() + job.limit;
     let mut running = match Running::start(&job) {
         Ok(running) => running,

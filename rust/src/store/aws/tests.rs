@@ -1,0 +1,8 @@
+//! The store against a real moto, started by each test, with signatures and permissions checked.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+pub(in crate::store) mod kit;
+mod logins;
+mod reading;
+mod writing;
