@@ -261,6 +261,10 @@ impl Store for VaultStore {
         NAME
     }
 
+    fn binds(&self) -> bool {
+        self.here().is_some()
+    }
+
     fn get<'a>(&'a self, wanted: &'a Wanted) -> Pending<'a, Answer> {
         Box::pin(self.read(wanted))
     }
@@ -289,4 +293,4 @@ fn room(size: usize) -> Zeroizing<Vec<u8>> {
 }
 
 #[cfg(all(test, unix))]
-mod tests;
+pub(super) mod tests;
