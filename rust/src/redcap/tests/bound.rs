@@ -191,11 +191,12 @@ async fn a_new_look_up_that_gives_a_token_of_another_origin_does_not_use_it() {
     let world = worker(&vault, &["vault"]);
     let new = super::token();
     let (at, refusal) =
-        (std::sync::Arc::clone(&vault), say(403, "", "ERROR: You do not have permissions to use the API"));
+        (std::sync::Arc::downgrade(&vault), say(403, "", "ERROR: You do not have permissions to use the API"));
     // While the call is under way, somebody stores the token of another server.
     let server = Server::start(vec![Box::new(move |request| {
         let data = json!({"token": new, "origin": "https://redcap.example.org"});
-        at.root("POST", "secret/data/redcap/REDCapSync_T", json!({ "data": data }));
+        // The listener outlives the test; the vault must not.
+        at.upgrade().unwrap().root("POST", "secret/data/redcap/REDCapSync_T", json!({ "data": data }));
         refusal(request)
     })]);
     holds(&vault, &world, Some(&origin_of(&server.uri)));
