@@ -24,9 +24,9 @@
 #'   give the name.
 #' * `keycap_error_project`: The project is not set up, or set up differently. *What to do:* [setup_project()];
 #'   `overwrite = TRUE` if the server really changed.
-#' * `keycap_error_origin`: The project names another server than your registry binds the token to. Nothing was
-#'   looked up or sent. *What to do:* Do not trust the file or object until you know where it came from;
-#'   `setup_project()` if the new server is right.
+#' * `keycap_error_origin`: The project names another server than your registry binds the token to, or than the store
+#'   that holds the server's origin beside the token. Nothing was sent. *What to do:* Do not trust the file or object
+#'   until you know where it came from; `setup_project()` if the new server is right.
 #' * `keycap_error_damaged`: A file of keycap's own cannot be read. It was left as it is. *What to do:* Mend the
 #'   named file or move it away, then `setup_project()`.
 #' * `keycap_error_file`: A file or folder cannot be read or written. *What to do:* Mend its permissions, or free
@@ -38,7 +38,9 @@
 #' * `keycap_error_token_form`: What is set is no project token: the message says what is wrong with it. *What to
 #'   do:* Copy it again from REDCap; 64 characters are a super token, which keycap does not take.
 #' * `keycap_error_token_refused`: REDCap refused the token: revoked, regenerated, or its user is suspended. *What
-#'   to do:* Regenerate it in REDCap and store the new one; ask the project's owner for the API right.
+#'   to do:* Regenerate it in REDCap and store the new one; ask the project's owner for the API right. The token was
+#'   looked up once more before you see this. Where a later store holds another one, the error says so, with the command
+#'   that ends it.
 #' * `keycap_error_store`: A store is there and fails: locked, denied, unreachable. *What to do:* Unlock the
 #'   keyring, or do what the message says.
 #' * `keycap_error_project_changed`: The token opens another project than before. *What to do:* Find out why.

@@ -19,6 +19,11 @@ project_fields <- c("short_name", "dir_path", "redcap_uri", "token_name", "redca
 #' token to the server. The file in `dir_path` and the object in R are hints. When they name another server than
 #' your registry, you get `keycap_error_origin`, and nothing is looked up or sent.
 #'
+#' A worker or another machine may have no registry. There a store binds the token that holds the server's origin beside
+#' it (the field `origin` in a vault, such as `https://redcap.example.org`): it goes to that server and to no other.
+#' `env`, `keyring` and `command` cannot hold one, so they are not asked there. Where a registry and a store disagree,
+#' nothing is sent.
+#'
 #' Without `dir_path` the project lives in this R session only.
 #'
 #' @param short_name A name for the project on this machine: a letter, then letters, digits or `_`, 31

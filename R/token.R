@@ -19,13 +19,18 @@
 #' The first success pins the project id: in your registry, and in the project that comes as attribute
 #' `project`. When the same token name later opens another project, you get `keycap_error_project_changed`.
 #'
+#' A token that REDCap refuses is looked up once more. If another one is found by then, because somebody has replaced it
+#' meanwhile, that one is tried, once.
+#'
 #' When R is not interactive, `FALSE` also gives one warning of class `keycap_warning_token`.
 #'
 #' @param project A project from [setup_project()] or [load_project()], or its short name.
 #'
 #' @returns `view_project_token()` returns, invisibly, a data frame with one row and the columns `token_name`,
-#'   `source` (the store it came from), `is_set`, `form`, `n_chars` and `fingerprint`; the last three and `source`
-#'   are `NA` when nothing is set.
+#'   `source` (the store it came from), `is_set`, `form`, `n_chars`, `fingerprint` and `bound_by`: what says that the
+#'   token may go to the project's server (`"registry"`, the institution's list of servers `"site"`, or the `"store"`
+#'   itself; `NA` when a call would be refused). `source`, `form`, `n_chars` and `fingerprint` are `NA` when nothing is
+#'   set.
 #'
 #'   `test_project_token()` returns `TRUE` or `FALSE` invisibly, of class `keycap_test`, with the attributes `reason`
 #'   (with `FALSE`) and `project` (the project with its id). Use `isTRUE()` on it; printed, it shows the reason.

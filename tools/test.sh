@@ -74,6 +74,8 @@ stage_check() {
   export CARGO_HOME RUSTUP_HOME
   mkdir -p build/check/home
   listing > build/check/home.before
+  KEYCAP_TEST_BAO=$(sh tools/openbao.sh || true)
+  export KEYCAP_TEST_BAO
   (
     cd build/check && HOME=$root/build/check/home && export HOME &&
       unset R_USER_CONFIG_DIR R_USER_DATA_DIR R_USER_CACHE_DIR XDG_CONFIG_HOME XDG_DATA_HOME XDG_CACHE_HOME &&

@@ -11,12 +11,15 @@ cd "$(dirname "$0")/../.."
 root=$PWD
 target=$root/build/memory
 
-for program in secret-tool Rscript; do
+for program in secret-tool Rscript gpg pass; do
   if ! command -v "$program" >/dev/null; then
-    echo "memory: \`$program\` is missing (Debian: apt install libsecret-tools r-base-core)" >&2
+    echo "memory: \`$program\` is missing (Debian: apt install libsecret-tools r-base-core gnupg pass)" >&2
     exit 2
   fi
 done
+# The store `vault` is asked as it is: by a real one.
+KEYCAP_TEST_BAO=$(sh tools/openbao.sh)
+export KEYCAP_TEST_BAO
 # The scanner is judged first: each form, place and case of a token, and the memory of another process.
 sh tools/with-r.sh cargo test --locked --quiet --manifest-path tests/memory/Cargo.toml --target-dir "$target"
 sh tools/with-r.sh cargo build --locked --quiet --manifest-path tests/memory/Cargo.toml --target-dir "$target"

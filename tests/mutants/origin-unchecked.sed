@@ -1,4 +1,4 @@
 # The token goes to whatever origin the project names.
-# file: rust/src/redcap/pipeline.rs
+# file: rust/src/redcap/bound.rs
 # guard: redcap::tests::a_token_goes_only_to_the_origin_that_it_is_bound_to
-s/let allowed = self.bind().and_then/let allowed = self.bind().or(Ok(())).and_then/
+s/Bound::Elsewhere(others) => Err(unbound(hint, &others)),/Bound::Elsewhere(_) => Ok((hint.clone(), BoundBy::Site)),/

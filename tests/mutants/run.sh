@@ -15,6 +15,10 @@ mkdir -p "$scratch/rust" "$logs"
 # One folder of built crates for all faults; without debugging information the linker is much faster.
 export CARGO_TARGET_DIR="$scratch/target" CARGO_PROFILE_DEV_DEBUG=0
 
+# Some guards need the real vault.
+KEYCAP_TEST_BAO=$(sh tools/openbao.sh)
+export KEYCAP_TEST_BAO
+
 head_of() { sed -n "s/^# $2: //p" "tests/mutants/$1.sed"; }
 names=${*:-$(cd tests/mutants && ls ./*.sed | sed 's|^\./||; s|\.sed$||')}
 

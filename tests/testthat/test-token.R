@@ -10,7 +10,7 @@ test_that("view_project_token() returns one row of facts and shows no character 
   withr::local_envvar(REDCapSync_STUDY = token)
   text <- said(row <- view_project_token(project))
   expect_s3_class(row, "data.frame", exact = TRUE)
-  expect_identical(names(row), c("token_name", "source", "is_set", "form", "n_chars", "fingerprint"))
+  expect_identical(names(row), c("token_name", "source", "is_set", "form", "n_chars", "fingerprint", "bound_by"))
   expect_identical(row$token_name, "REDCapSync_STUDY")
   expect_identical(row$source, "env")
   expect_identical(row$is_set, TRUE)

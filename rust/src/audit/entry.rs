@@ -23,6 +23,9 @@ pub struct Intent {
     pub redcap_user: Option<RedcapUser>,
     /// The origin that the token goes to.
     pub origin: String,
+    /// What says that it may go there: `registry`, the site's list (`site`), or the `store` that holds the origin too.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub bound_by: &'static str,
     /// The token's name.
     pub token_name: String,
     /// The store that the token came from.

@@ -197,6 +197,7 @@ mod tests {
             project_id: Some(12),
             redcap_user: Some(RedcapUser::Declared("miller".into())),
             origin: "https://redcap.example.org".into(),
+            bound_by: "registry",
             token_name: "REDCapSync_TEST".into(),
             source: "keyring".into(),
             source_request_id: None,
@@ -206,7 +207,7 @@ mod tests {
         let zeros = "0".repeat(64);
         let version = env!("CARGO_PKG_VERSION");
         let content = format!(
-            r#"{{"v":1,"seq":1,"prev":"{zeros}","time":"2025-11-21T23:56:06.123456Z","host":"db01","uid":1000,"user":"miller","pid":77,"keycap":"{version}","phase":"intent","call_id":"c1","action":"record/export(fields,records)","project":"TEST","project_id":12,"redcap_user":{{"declared":"miller"}},"origin":"https://redcap.example.org","token_name":"REDCapSync_TEST","source":"keyring","fingerprint":"kc1:0011223344556677""#
+            r#"{{"v":1,"seq":1,"prev":"{zeros}","time":"2025-11-21T23:56:06.123456Z","host":"db01","uid":1000,"user":"miller","pid":77,"keycap":"{version}","phase":"intent","call_id":"c1","action":"record/export(fields,records)","project":"TEST","project_id":12,"redcap_user":{{"declared":"miller"}},"origin":"https://redcap.example.org","bound_by":"registry","token_name":"REDCapSync_TEST","source":"keyring","fingerprint":"kc1:0011223344556677""#
         );
         let check = &sha256(content.as_bytes())[..16];
         assert_eq!(first, format!("{content},\"check\":\"{check}\"}}\n"));

@@ -38,7 +38,7 @@
 //!
 //! | phase | keys |
 //! |---|---|
-//! | `intent` | `call_id`, `action`, `project`, `project_id`, `redcap_user`, `origin`, `token_name`, `source`, `fingerprint`: see [`Intent`] |
+//! | `intent` | `call_id`, `action`, `project`, `project_id`, `redcap_user`, `origin`, `bound_by`, `token_name`, `source`, `source_request_id`, `fingerprint`: see [`Intent`] |
 //! | `outcome` | `call_id`, `status`, `class`, `server_date`, `records`, `bytes`, `duration_us`: see [`Outcome`] |
 //! | `refused` | `action`, `project`, `origin`, `token_name`, `source`, `fingerprint`, `reason`: see [`Refused`] |
 //! | `change` | `call_id`, `action`, `project`, `token_name`, `store`, `from`, `fingerprint`, `replaced`, `detail`: see [`Change`]; an `outcome` follows |

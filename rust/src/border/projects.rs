@@ -7,7 +7,7 @@ use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
 use crate::net::io::{self, Task};
 use crate::project::{self, Kept, Project, Registries, Wish};
-use crate::redcap::{blank, malformed, wanted};
+use crate::redcap::{BoundBy, blank, malformed, may_go, wanted};
 use crate::store::{self, Environment};
 use crate::token::{Form, ShortName};
 use crate::value::{Column, Table, Value};
@@ -78,10 +78,13 @@ pub(super) fn set_up(arguments: &Arguments, session: &Session) -> Result<Task> {
 async fn say_token(ctx: &Ctx, project: &Project, sandbox: bool) -> bool {
     let name = project.token_name.as_str();
     let trouble = match store::look_up(ctx, &wanted(project, sandbox)).await {
-        Ok(Some(found)) if found.form == Form::Project => {
-            ctx.log.note(format!("a token is found under `{name}` (source: {})", found.source));
-            return true;
-        }
+        Ok(Some(found)) if found.form == Form::Project => match may_go(BoundBy::Registry, project, &found) {
+            Ok(()) => {
+                ctx.log.note(format!("a token is found under `{name}` (source: {})", found.source));
+                return true;
+            }
+            Err(error) => error,
+        },
         Ok(Some(found)) => malformed(ctx, project, &found),
         Ok(None) => blank(project),
         Err(error) => error,

@@ -5,9 +5,9 @@ use super::ctx;
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
 use crate::net::io::{self, Task};
-use crate::project::{Bound, Project, Registries};
-use crate::redcap::{Operation, Probe, blank, by_token_name, probe, wanted};
-use crate::store::{self, Environment, Found, Sighting};
+use crate::project::Project;
+use crate::redcap::{BoundBy, Operation, Probe, blank, bound, by_token_name, may_go, probe, wanted};
+use crate::store::{self, Asked, Environment, Found, Sighting};
 use crate::token::Form;
 use crate::value::{Column, Table, Value};
 
@@ -26,43 +26,70 @@ pub(super) fn view(arguments: &Arguments, session: &Session) -> Result<Task> {
     let ctx = ctx(session, Environment::take(&project.token_name))?;
     io::start(move |log| async move {
         let ctx = Ctx { log, ..ctx };
-        let mut hits: Vec<Found> = Vec::new();
-        let mut trouble = Vec::new();
-        let mut remarks = Vec::new();
-        let wanted = match Registries::new(&ctx.dirs).bound(&project, sandbox)? {
-            Bound::Here(entry) => wanted(&entry, sandbox),
-            Bound::Elsewhere(_) => {
-                ctx.log.note("this project is not set up here as the object says; a call with it would be refused");
-                by_token_name(&project)
-            }
+        let (by, wanted) = match bound(&ctx, &project, sandbox) {
+            Ok((entry, BoundBy::Registry)) => (Some(BoundBy::Registry), wanted(&entry, sandbox)),
+            Ok((entry, by)) => (Some(by), by_token_name(&entry)),
+            Err(error) if error.kind == Kind::Origin => (None, by_token_name(&project)),
+            Err(error) => return Err(error),
         };
-        for Sighting { source, answer, remark } in store::look_everywhere(&ctx, &wanted).await {
-            remarks.extend(remark);
+        // A call asks no other stores where one of them has to bind the token.
+        let asked = by.map_or(Asked::All, BoundBy::asked);
+        let mut seen = Seen::of(&ctx, store::look_everywhere_in(&ctx, &wanted, asked).await)?;
+        let mut by = by;
+        if by == Some(BoundBy::Store) && seen.hits.is_empty() {
+            by = None;
+            seen = Seen::of(&ctx, store::look_everywhere(&ctx, &wanted).await)?;
+        }
+        if let (Some(binds), Some(found)) = (by, seen.hits.first())
+            && let Err(error) = may_go(binds, &project, found)
+        {
+            ctx.log.warning(error.message);
+            by = None;
+        } else if by.is_none() {
+            ctx.log.note("this project is not set up here as the object says; a call with it would be refused");
+        }
+        if seen.hits.is_empty() {
+            // Why a store had nothing to say is of interest to those who miss something.
+            for remark in seen.remarks {
+                ctx.log.once(remark);
+            }
+        }
+        warn_of_others(&ctx, &project, &seen.hits);
+        Ok(facts(&ctx, &project, seen.hits.first(), by))
+    })
+}
+
+/// What the stores have under a name, in their order.
+struct Seen {
+    hits: Vec<Found>,
+    remarks: Vec<String>,
+}
+
+impl Seen {
+    /// # Errors
+    /// What a call would fail with too: a store that fails before the first hit, so that the answer is not known.
+    fn of(ctx: &Ctx, sightings: Vec<Sighting>) -> Result<Self> {
+        let mut seen = Self { hits: Vec::new(), remarks: Vec::new() };
+        let mut trouble = Vec::new();
+        for Sighting { source, answer, remark } in sightings {
+            seen.remarks.extend(remark);
             match answer {
-                Ok(found) => hits.extend(found),
+                Ok(found) => seen.hits.extend(found),
                 Err(error) => trouble.push((source, error)),
             }
         }
-        // A store that fails before the first hit would make a call fail too: then the answer is not known.
         let order = |source: &str| ctx.settings.order.iter().position(|name| name == source);
-        let first_hit = hits.first().and_then(|found| order(found.source));
+        let first_hit = seen.hits.first().and_then(|found| order(found.source));
         for (source, error) in trouble {
-            let decides = !hits.iter().any(|found| found.source == "sandbox")
+            let decides = !seen.hits.iter().any(|found| found.source == "sandbox")
                 && (first_hit.is_none() || order(source) < first_hit);
             if decides {
                 return Err(error);
             }
             ctx.log.warning(format!("`{source}` could not be asked: {}", error.message));
         }
-        if hits.is_empty() {
-            // Why a store had nothing to say is of interest to those who miss something.
-            for remark in remarks {
-                ctx.log.once(remark);
-            }
-        }
-        warn_of_others(&ctx, &project, &hits);
-        Ok(facts(&ctx, &project, hits.first()))
-    })
+        Ok(seen)
+    }
 }
 
 /// The same name with different tokens in two stores: the first one counts, and somebody will be surprised.
@@ -86,7 +113,7 @@ fn warn_of_others(ctx: &Ctx, project: &Project, hits: &[Found]) {
     }
 }
 
-fn facts(ctx: &Ctx, project: &Project, found: Option<&Found>) -> Value {
+fn facts(ctx: &Ctx, project: &Project, found: Option<&Found>, by: Option<BoundBy>) -> Value {
     let name = project.token_name.as_str();
     // A fingerprint of something short, such as a password stored by mistake, could be guessed back.
     let print = found.filter(|f| f.form == Form::Project).map(|f| f.secret.fingerprint().to_string());
@@ -98,6 +125,7 @@ fn facts(ctx: &Ctx, project: &Project, found: Option<&Found>) -> Value {
             ("form".into(), Column::text([found.map(|f| f.form.as_str())])),
             ("n_chars".into(), Column::int([found.map(|f| i32::try_from(f.secret.n_chars()).unwrap_or(i32::MAX))])),
             ("fingerprint".into(), Column::text([print.as_deref()])),
+            ("bound_by".into(), Column::text([by.map(BoundBy::as_str)])),
         ],
     };
     let mut lines: Vec<(String, Value)> = vec![("token name".into(), name.into())];
@@ -120,6 +148,14 @@ fn facts(ctx: &Ctx, project: &Project, found: Option<&Found>) -> Value {
     } else {
         line("set", "no: blank (unset or empty) in every store".to_owned());
     }
+    let origin = project.redcap_uri.origin();
+    let bound = match (by, found) {
+        (Some(BoundBy::Registry), _) => format!("to `{origin}` by your registry"),
+        (Some(BoundBy::Site), _) => format!("to `{origin}` by the site's list of servers"),
+        (Some(BoundBy::Store), Some(found)) => format!("to `{origin}` by the store `{}`", found.source),
+        (Some(BoundBy::Store), None) | (None, _) => format!("not to `{origin}`: a call would be refused"),
+    };
+    line("bound", bound);
     let hints = if found.is_some() { Vec::new() } else { blank(project).hints };
     Value::list([("row", Value::Table(row)), ("lines", Value::List(lines)), ("hints", hints.into())])
 }

@@ -253,6 +253,15 @@ fn redcap(status: u16, text: &str, scrubber: &Scrubber<'_>) -> Error {
     }
 }
 
+/// What REDCap says of a token that it does not take, and of nothing else.
+const REFUSAL: &str = "You do not have permissions to use the API";
+
+/// Whether a whole answer is REDCap's refusal of the token, word for word. It comes before REDCap looks at what is asked
+/// for, so whoever gets it knows that nothing was done.
+pub(super) fn refuses_the_token(status: u16, body: &[u8]) -> bool {
+    matches!(status, 401 | 403) && redcap_error(body).is_some_and(|text| text.trim_end_matches('.') == REFUSAL)
+}
+
 /// Where the names are listed of which one is wrong.
 fn where_names_are(text: &str) -> Option<&'static str> {
     let about = |name: &str| text.contains(&format!("parameter \"{name}\""));

@@ -5,6 +5,7 @@
 
 mod answer;
 mod any;
+mod bound;
 mod classify;
 mod escapes;
 mod file_name;
@@ -22,6 +23,7 @@ mod tests;
 
 pub(crate) use answer::{Sink, Waiting};
 pub(crate) use any::{Ask, Plan, Shape};
+pub(crate) use bound::{BoundBy, bound, may_go};
 #[cfg(any(test, fuzzing))]
 pub(crate) use classify::{HEAD, Head, MOST_TEXT, classify, is_data};
 pub(crate) use classify::{is_out_of_memory, memory, out_of_memory, withheld};

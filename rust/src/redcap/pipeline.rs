@@ -1,5 +1,7 @@
 //! One operation and its calls.
 
+mod refusal;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +10,8 @@ use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
 use super::answer::{Collected, Sink};
-use super::classify::{Head, MOST_TEXT, classify, head_of, is_data, is_file, is_out_of_memory};
+use super::bound::{BoundBy, bound, may_go, unbound};
+use super::classify::{Head, MOST_TEXT, classify, head_of, is_data, is_file, is_out_of_memory, refuses_the_token};
 use super::escapes::Watch;
 use super::request::{Expect, Request};
 use super::{file_name, limiter, policy};
@@ -17,9 +20,9 @@ use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
 use crate::hex::hex;
 use crate::net::{Answer, Client, Fault, Origin, WipedBody};
-use crate::project::{Bound, Project, Registries};
+use crate::project::Project;
 use crate::store::{self, Found, Wanted};
-use crate::token::{Form, Scrubber};
+use crate::token::{Fingerprint, Form, Scrubber};
 
 /// Pauses before a read is tried again.
 const PAUSES: [Duration; 5] = [
@@ -30,7 +33,8 @@ const PAUSES: [Duration; 5] = [
     Duration::from_secs(20),
 ];
 
-/// One operation on one project: its token is looked up once, at the first call, and wiped at the end.
+/// One operation on one project: its token is looked up once, at the first call, and wiped at the end. It is looked up
+/// once more where REDCap refuses it (`refusal.rs`).
 pub(crate) struct Operation {
     ctx: Ctx,
     project: Project,
@@ -41,12 +45,13 @@ pub(crate) struct Operation {
     /// The client for requests that change data, where it is another one.
     writer: Option<Client>,
     found: Option<Found>,
-    /// Whether `project` is the registry's entry, or allowed by the site's list.
-    bound: bool,
+    /// What says that the token may go to the origin. With the registry, `project` is its entry; else what the object
+    /// says beyond token name and address counts for nothing.
+    bound_by: Option<BoundBy>,
+    /// Whether the token was looked up a second time.
+    renewed: bool,
     /// Held while the token is looked up, where operations run side by side and a person may be asked.
     turn: Option<Arc<Mutex<()>>>,
-    /// Allowed by the site's list alone: what the object says beyond token name and address counts for nothing.
-    nameless: bool,
 }
 
 impl Operation {
@@ -63,9 +68,9 @@ impl Operation {
             client,
             writer: None,
             found: None,
-            bound: false,
+            bound_by: None,
+            renewed: false,
             turn: None,
-            nameless: false,
         }
     }
 
@@ -91,7 +96,8 @@ impl Operation {
     /// Every kind but `argument` and those of the registry's files; `sink`'s own.
     pub(crate) async fn call(&mut self, request: &Request, sink: &mut dyn Sink) -> Result<()> {
         self.prepare(&[request]).await?;
-        self.tries(request, sink, None).await
+        let tried = self.tries(request, sink, None).await;
+        self.or_renewed(request, sink, tried).await
     }
 
     /// Two reads side by side, of which the whole good answers fit into memory, `most` bytes each. Of the second one,
@@ -108,9 +114,10 @@ impl Operation {
         self.prepare(&[first, second]).await?;
         let (mut one, mut other) = (Collected::new(most), Collected::new(most));
         let (done, tried) = tokio::join!(self.tries(first, &mut one, None), self.send(second, &mut other));
-        done?;
+        self.or_renewed(first, &mut one, done).await?;
         if let Err(failed) = tried {
-            self.tries(second, &mut other, Some(failed)).await?;
+            let tried = self.tries(second, &mut other, Some(failed)).await;
+            self.or_renewed(second, &mut other, tried).await?;
         }
         Ok((one.finish(), other.finish()))
     }
@@ -133,7 +140,12 @@ impl Operation {
     }
 
     /// One request, for which there is a permit, tried again where that is harmless. `failed` is a try that was made.
-    async fn tries(&self, request: &Request, sink: &mut dyn Sink, mut failed: Option<Failed>) -> Result<()> {
+    async fn tries(
+        &self,
+        request: &Request,
+        sink: &mut dyn Sink,
+        mut failed: Option<Failed>,
+    ) -> std::result::Result<(), Failed> {
         let mut tries = 0;
         loop {
             let failed = match failed.take() {
@@ -145,7 +157,7 @@ impl Operation {
             };
             let again = failed.again && !request.writes && tries < self.ctx.settings.retries && sink.restart();
             if !again {
-                return Err(failed.error);
+                return Err(failed);
             }
             let pause = PAUSES[(tries as usize).min(PAUSES.len() - 1)];
             tries += 1;
@@ -208,20 +220,21 @@ impl Operation {
         }
     }
 
-    /// The token goes only to the origin that its name is bound to, by the user's own registry, this session's,
-    /// or the site's list of servers. Comes before any look-up. From here on the registry's entry is what counts:
+    /// The token goes only to the origin that its name is bound to, by the user's own registry, this session's, the site's
+    /// list of servers, or the store itself. Comes before any look-up. From here on the registry's entry is what counts:
     /// an object may say that it is another project, whose token the keyring has under its short name.
     fn bind(&mut self) -> Result<()> {
-        if self.bound {
-            return Ok(());
+        if self.bound_by.is_none() {
+            let (project, by) = bound(&self.ctx, &self.project, self.sandbox)?;
+            self.project = project;
+            self.bound_by = Some(by);
         }
-        match Registries::new(&self.ctx.dirs).bound(&self.project, self.sandbox)? {
-            Bound::Here(entry) => self.project = *entry,
-            Bound::Elsewhere(_) if self.ctx.settings.servers.contains(&self.origin) => self.nameless = true,
-            Bound::Elsewhere(others) => return Err(unbound(&self.project, &others)),
-        }
-        self.bound = true;
         Ok(())
+    }
+
+    /// Whether the project is known by what its object says alone.
+    fn nameless(&self) -> bool {
+        self.bound_by != Some(BoundBy::Registry)
     }
 
     /// A call that is refused here leaves an entry too. What cannot be written does not hide the refusal.
@@ -249,21 +262,37 @@ impl Operation {
     }
 
     async fn look_up(&mut self) -> Result<()> {
-        if self.found.is_some() {
-            return Ok(());
+        if self.found.is_none() {
+            self.found = Some(self.resolve().await?);
         }
+        Ok(())
+    }
+
+    /// What the stores have under the token's name now, if it may be used. `env` gives what the environment held when
+    /// the operation began: other threads must not read it, so a change during an operation is not seen. All other
+    /// stores are asked anew each time, with the credentials that the process had at the beginning.
+    async fn resolve(&self) -> Result<Found> {
         let _turn = match &self.turn {
             Some(turn) => Some(turn.lock().await),
             None => None,
         };
-        let wanted = if self.nameless { by_token_name(&self.project) } else { wanted(&self.project, self.sandbox) };
-        let found = store::look_up(&self.ctx, &wanted).await?;
-        let found = found.ok_or_else(|| blank(&self.project))?;
+        let Some(by) = self.bound_by else { return Err(unbound(&self.project, &[])) };
+        let found = store::look_up_in(&self.ctx, &self.wanted(), by.asked()).await?;
+        let found = match (found, by) {
+            (Some(found), _) => found,
+            // That it is blank where it could be bound does not say that it is blank elsewhere.
+            (None, BoundBy::Store) => return Err(unbound(&self.project, &[])),
+            (None, _) => return Err(blank(&self.project)),
+        };
+        may_go(by, &self.project, &found)?;
         if found.form != Form::Project {
             return Err(malformed(&self.ctx, &self.project, &found));
         }
-        self.found = Some(found);
-        Ok(())
+        Ok(found)
+    }
+
+    fn wanted(&self) -> Wanted {
+        if self.nameless() { by_token_name(&self.project) } else { wanted(&self.project, self.sandbox) }
     }
 
     /// Intent durable, send and scrub, outcome.
@@ -282,7 +311,7 @@ impl Operation {
     }
 
     async fn intent(&self, request: &Request, found: &Found) -> Result<OpenCall> {
-        let declared = (!self.nameless).then_some(&self.project);
+        let declared = (!self.nameless()).then_some(&self.project);
         let intent = Intent {
             call_id: call_id(&self.ctx)?,
             action: request.action(),
@@ -290,6 +319,7 @@ impl Operation {
             project_id: declared.and_then(|project| project.project_id.as_ref()?.parse().ok()),
             redcap_user: declared.and_then(|project| project.redcap_user.clone()).map(RedcapUser::Declared),
             origin: self.origin.to_string(),
+            bound_by: self.bound_by.map(BoundBy::as_str).unwrap_or_default(),
             token_name: self.project.token_name.as_str().to_owned(),
             source: found.source.to_owned(),
             source_request_id: found.request_id.clone(),
@@ -315,9 +345,13 @@ impl Operation {
         open.outcome.server_date = answer.date.as_deref().map(|date| scrubber.scrub(date).chars().take(40).collect());
         let mut head = Zeroizing::new(Vec::new());
         let enough = head_of(request.expect);
+        let mut whole = true;
         let ended = match gather(&mut answer, &mut head, enough, &mut open.outcome.bytes).await {
             // What breaks off is known by its status all the same: a 403 is not tried again.
-            Err(_) if answer.status != 200 => true,
+            Err(_) if answer.status != 200 => {
+                whole = false;
+                true
+            }
             other => other.map_err(unknown)?,
         };
         let name = file_name::offered(answer.content_disposition.as_deref(), answer.content_type.as_deref());
@@ -329,7 +363,7 @@ impl Operation {
         if !good {
             if !ended {
                 // What comes behind an error is of no interest where it breaks off or never ends.
-                let _ = gather(&mut answer, &mut head, MOST_TEXT, &mut open.outcome.bytes).await;
+                whole = gather(&mut answer, &mut head, MOST_TEXT, &mut open.outcome.bytes).await.unwrap_or(false);
             }
             let said = Head {
                 status: answer.status,
@@ -346,7 +380,13 @@ impl Operation {
             }
             // What was too large for the server's memory will be so again.
             let again = matches!(answer.status, 408 | 500 | 502..=504) && !is_out_of_memory(&error);
-            return Err(Failed { error, again });
+            // A read may be sent again whatever came of it. A write is never sent twice, and this is no exception: REDCap
+            // looks at the token before it looks at anything else, so the whole of this one answer, in its own words
+            // and with its own status, proves that nothing was done. What merely resembles it proves nothing.
+            let refused = error.kind == Kind::TokenRefused
+                && (!request.writes || (whole && refuses_the_token(answer.status, &head)));
+            let refused = self.found.as_ref().filter(|_| refused).map(|found| found.secret.fingerprint());
+            return Err(Failed { error, again, refused });
         }
         sink.begin(name.map(|name| scrubber.scrub(&name)).as_deref())?;
         let mut watch = Watch::new(scrubber, request.expect);
@@ -423,6 +463,8 @@ impl Drop for Doubt<'_> {
 struct Failed {
     error: Error,
     again: bool,
+    /// The token with which it was sent, where REDCap refused that token and did nothing.
+    refused: Option<Fingerprint>,
 }
 
 impl Failed {
@@ -431,7 +473,7 @@ impl Failed {
             return outcome_unknown(&fault.error).into();
         }
         let again = fault.error.kind == Kind::Connection;
-        Self { error: fault.error, again }
+        Self { error: fault.error, again, refused: None }
     }
 }
 
@@ -454,7 +496,7 @@ fn outcome_unknown(why: &Error) -> Error {
 
 impl From<Error> for Failed {
     fn from(error: Error) -> Self {
-        Self { error, again: false }
+        Self { error, again: false, refused: None }
     }
 }
 
@@ -465,28 +507,6 @@ fn audit_folder(ctx: &Ctx, sandbox: bool) -> PathBuf {
     } else {
         ctx.settings.audit_dir.clone().unwrap_or_else(|| ctx.dirs.data.join("audit"))
     }
-}
-
-/// The error for a project object that stands for no entry of the registries.
-fn unbound(hint: &Project, others: &[Project]) -> Error {
-    let (name, origin) = (hint.token_name.as_str(), hint.redcap_uri.origin());
-    let there = others.iter().find(|entry| entry.redcap_uri.origin() == origin);
-    let message = match (there, others.first()) {
-        (Some(entry), _) if entry.sandbox => format!("`{name}` was bound to a sandbox that does not run any more"),
-        (Some(entry), _) => {
-            let (owner, short_name) = (entry.short_name.as_str(), hint.short_name.as_str());
-            format!("`{name}` is the token of project `{owner}`, not of `{short_name}`")
-        }
-        (None, Some(entry)) => {
-            format!("`{name}` is bound to `{}`; it is not sent to `{origin}`", entry.redcap_uri.origin())
-        }
-        (None, None) => format!("`{name}` is not bound to `{origin}` for this user"),
-    };
-    Error::new(Kind::Origin, message)
-        .hint("what a project file, an RDS or an object says is a hint; your own `setup_project()` decides")
-        .hint(format!("if `{origin}` is right, set the project up yourself with `setup_project()`"))
-        .field("token_name", name)
-        .field("origin", origin.to_string())
 }
 
 /// What is looked up where the registries know nothing of a project: its token name and nothing else.

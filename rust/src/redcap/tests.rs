@@ -3,12 +3,17 @@
 #![allow(clippy::unwrap_used)]
 
 mod bodies;
+#[cfg(unix)]
+mod bound;
 mod data;
 mod echoes;
 mod faults;
 #[cfg(target_os = "linux")]
 mod memory;
 mod redirects;
+#[cfg(unix)]
+mod refusal;
+mod sources;
 mod world;
 mod writes;
 

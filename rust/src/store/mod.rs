@@ -49,7 +49,6 @@ pub(crate) struct Found {
     /// What the store calls the request that gave the token: with it, its audit log and ours can be joined.
     pub(crate) request_id: Option<String>,
     /// The origin that stands beside the token: it may go there and nowhere else.
-    #[cfg_attr(not(test), expect(dead_code, reason = "what binds a token without a registry stands on it"))]
     pub(crate) origin: Option<Origin>,
 }
 
@@ -72,6 +71,11 @@ type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 trait Store: Send + Sync {
     /// The name that stands in settings, tables and the audit log.
     fn name(&self) -> &'static str;
+    /// Whether an origin can stand beside a token here, and the store is set up on this machine: then it may be asked
+    /// for a token that nothing else binds.
+    fn binds(&self) -> bool {
+        false
+    }
     /// The raw bytes under a name.
     fn get<'a>(&'a self, wanted: &'a Wanted) -> Pending<'a, Answer>;
     /// Puts a token under a name, in place of what was there.
@@ -124,6 +128,15 @@ pub(crate) enum Reach {
     NotHere(String),
 }
 
+/// Which stores of the order are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// All of them.
+    All,
+    /// Those where an origin can stand beside the token.
+    Binding,
+}
+
 type Open = fn(&Ctx) -> Box<dyn Store>;
 
 /// Every store that settings may name. The sandbox's is none of them: no setting reaches it.
@@ -150,18 +163,46 @@ pub(crate) fn is_sample(name: &TokenName) -> bool {
 /// # Errors
 /// `store`: a store is there and fails. `argument`: the setting `stores` names a store that does not exist.
 pub(crate) async fn look_up(ctx: &Ctx, wanted: &Wanted) -> Result<Option<Found>> {
-    let mut stores = Vec::new();
-    for store in opened(ctx, wanted) {
-        stores.push(store?);
-    }
+    look_up_in(ctx, wanted, Asked::All).await
+}
+
+/// The same, in some of the stores.
+///
+/// # Errors
+/// As [`look_up`].
+pub(crate) async fn look_up_in(ctx: &Ctx, wanted: &Wanted, asked: Asked) -> Result<Option<Found>> {
+    let stores = opened(ctx, wanted, asked).into_iter().collect::<Result<Vec<_>>>()?;
     first_hit(&stores, ctx, wanted).await
+}
+
+/// Whether some store of the order can bind a token to an origin, here and now.
+pub(crate) fn some_bind(ctx: &Ctx, wanted: &Wanted) -> bool {
+    opened(ctx, wanted, Asked::Binding).iter().any(Result::is_ok)
 }
 
 /// Looks a name up in all stores of the order, for people who want to know (`view_project_token()`). A store
 /// that fails is a sighting like the others.
 pub(crate) async fn look_everywhere(ctx: &Ctx, wanted: &Wanted) -> Vec<Sighting> {
+    look_everywhere_in(ctx, wanted, Asked::All).await
+}
+
+/// The same, in some of the stores.
+pub(crate) async fn look_everywhere_in(ctx: &Ctx, wanted: &Wanted, asked: Asked) -> Vec<Sighting> {
+    sightings(opened(ctx, wanted, asked), ctx, wanted).await
+}
+
+/// Looks a name up in the stores behind one of the order: what they hold is not used as long as that one has a token.
+pub(crate) async fn look_behind(ctx: &Ctx, wanted: &Wanted, asked: Asked, source: &str) -> Vec<Sighting> {
+    let behind = opened(ctx, wanted, asked)
+        .into_iter()
+        .skip_while(|store| store.as_ref().map_or(true, |store| store.name() != source))
+        .skip(1);
+    sightings(behind.collect(), ctx, wanted).await
+}
+
+async fn sightings(stores: Vec<Result<Box<dyn Store>>>, ctx: &Ctx, wanted: &Wanted) -> Vec<Sighting> {
     let mut sightings = Vec::new();
-    for store in opened(ctx, wanted) {
+    for store in stores {
         sightings.push(match store {
             Ok(store) => sighting(store.as_ref(), &ctx.settings.token_form, wanted).await,
             Err(error) => Sighting { source: "order", answer: Err(error), remark: None },
@@ -172,7 +213,7 @@ pub(crate) async fn look_everywhere(ctx: &Ctx, wanted: &Wanted) -> Vec<Sighting>
 
 /// The stores that are asked for a name. A sandbox's own token names are asked of nobody else, so that a
 /// user's real token of the same name never gets there.
-fn opened(ctx: &Ctx, wanted: &Wanted) -> Vec<Result<Box<dyn Store>>> {
+fn opened(ctx: &Ctx, wanted: &Wanted, asked: Asked) -> Vec<Result<Box<dyn Store>>> {
     if wanted.sandbox && sandbox::sample(&wanted.token_name).is_some() {
         return vec![Ok(sandbox::open(ctx))];
     }
@@ -181,7 +222,12 @@ fn opened(ctx: &Ctx, wanted: &Wanted) -> Vec<Result<Box<dyn Store>>> {
     if let Some(slip) = slip {
         return vec![Err(unknown_store("forbidden_stores", slip))];
     }
-    ctx.settings.order.iter().map(|name| find(ctx, name).ok_or_else(|| unknown_store("stores", name))).collect()
+    let stores = ctx.settings.order.iter().map(|name| find(ctx, name).ok_or_else(|| unknown_store("stores", name)));
+    let is_asked = |store: &Result<Box<dyn Store>>| match (asked, store) {
+        (Asked::Binding, Ok(store)) => store.binds(),
+        _ => true,
+    };
+    stores.filter(is_asked).collect()
 }
 
 fn find(ctx: &Ctx, name: &str) -> Option<Box<dyn Store>> {
@@ -245,6 +291,8 @@ pub(crate) use aws::given as given_by_aws;
 pub(crate) use keyring::shown;
 #[cfg(any(test, fuzzing))]
 pub(crate) use vault::given as given_by_vault;
+#[cfg(all(test, unix))]
+pub(crate) use vault::tests::kit as vault_kit;
 
 /// Seals what a store gave. Nothing, or nothing but a line break, is blank: no hit.
 fn sealed(raw: Raw, rule: &FormRule, source: &'static str) -> Option<Found> {

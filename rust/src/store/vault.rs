@@ -260,6 +260,10 @@ impl Store for VaultStore {
         NAME
     }
 
+    fn binds(&self) -> bool {
+        self.here().is_some()
+    }
+
     fn get<'a>(&'a self, wanted: &'a Wanted) -> Pending<'a, Answer> {
         Box::pin(self.read(wanted))
     }
@@ -283,4 +287,4 @@ fn by_short_name() -> Error {
 }
 
 #[cfg(all(test, unix))]
-mod tests;
+pub(super) mod tests;

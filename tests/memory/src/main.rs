@@ -10,7 +10,9 @@ mod scenario;
 mod search;
 mod server;
 mod session;
+mod store;
 mod token;
+mod vault;
 
 use std::io::BufRead;
 use std::path::Path;

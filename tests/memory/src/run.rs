@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 use std::io::Result;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use crate::memory::{self, Find};
@@ -12,6 +11,7 @@ use crate::scenario::{End, HAPPENINGS, Happening, Source, Way};
 use crate::search::{Form, Search};
 use crate::server::Server;
 use crate::session::Session;
+use crate::store::Ready;
 use crate::token;
 
 /// How long the end of an operation may take to reach the last corner: a thread that ends after R has its answer.
@@ -79,25 +79,14 @@ fn of_source(
     let scenarios: Vec<Scenario> = scenarios.into_iter().enumerate().map(with_token).collect::<Result<_>>()?;
     let tokens: Vec<(String, String)> = scenarios.iter().map(|s| (s.token_name(), s.token.clone())).collect();
 
-    let mut renviron = String::new();
-    let mut variables = Vec::new();
-    match source {
-        Source::Environment => variables.clone_from(&tokens),
-        Source::Renviron => {
-            let lines: Vec<String> = tokens.iter().map(|(name, token)| format!("{name}={token}\n")).collect();
-            renviron = lines.concat();
-        }
-        Source::Keyring => {
-            for (name, token) in &tokens {
-                let mut store = Command::new("secret-tool");
-                store.args(["store", "--label", name, "service", "REDCapSync", "username", name]);
-                token::feed(&mut store, token)?;
-            }
-        }
-        Source::SetByR => {}
-    }
-    token::write(&place.file("Renviron"), &renviron)?;
-    let mut r = Session::start(driver, &place.0, &variables, &place.file("log"))?;
+    // A folder of the store's own, gone with it.
+    let folder = Place::within(place, "store")?;
+    let ready = Ready::with(source, &tokens, &folder.0)?;
+    token::write(&place.file("Renviron"), &ready.renviron)?;
+    let settings = place.file("config/R/keycap");
+    std::fs::create_dir_all(&settings)?;
+    token::write(&settings.join("config.toml"), &ready.settings)?;
+    let mut r = Session::start(driver, &place.0, &ready.variables, &place.file("log"))?;
     r.ask(&["option", "keycap.ca_file", &place.file("ca.pem").to_string_lossy()])?;
     if source == Source::SetByR {
         let file = place.file("token");
@@ -125,7 +114,37 @@ fn of_source(
     };
     blame(&r, &mut end, &added(&after, &before));
     rows.push(end);
+    rows.extend(own_secrets(&mut r, place, source, &ready)?);
     Ok(rows)
+}
+
+/// What the store itself was opened with: a secret like the tokens that it holds.
+fn own_secrets(r: &mut Session, place: &Place, source: Source, ready: &Ready) -> Result<Option<Row>> {
+    let own = ready.own_secrets();
+    if own.is_empty() {
+        return Ok(None);
+    }
+    let decoy = token::random()?;
+    token::write(&place.file("token"), &decoy)?;
+    r.ask(&["decoy", &place.file("token").to_string_lossy()])?;
+    let search = Search::new(own.iter().map(String::as_str).chain([decoy.as_str()]));
+    let (finds, decoys): (Vec<_>, Vec<_>) =
+        memory::scan(r.process(), &search)?.into_iter().partition(|find| find.token < own.len());
+    let mut row = Row {
+        scenario: format!("{} at the end of the session, what the store was opened with", source.name()),
+        found: finds.len(),
+        allowed: "0".to_owned(),
+        control: format!("{} secrets, {} of a decoy", own.len(), decoys.len()),
+        faults: Vec::new(),
+    };
+    if decoys.is_empty() {
+        row.faults.push("the decoy is not found".to_owned());
+    }
+    if source == Source::VaultAppRole && own.len() < 2 {
+        row.faults.push("no login was seen".to_owned());
+    }
+    blame(r, &mut row, &finds);
+    Ok(Some(row))
 }
 
 /// What is there before keycap is asked for anything. It shows that the scanner sees, and how much is R's own.
@@ -285,6 +304,12 @@ struct Place(PathBuf);
 impl Place {
     fn new() -> Result<Self> {
         let folder = std::env::temp_dir().join(format!("keycap-memory-{}", std::process::id()));
+        std::fs::create_dir(&folder)?;
+        Ok(Self(folder))
+    }
+
+    fn within(place: &Self, name: &str) -> Result<Self> {
+        let folder = place.file(name);
         std::fs::create_dir(&folder)?;
         Ok(Self(folder))
     }

@@ -1,7 +1,7 @@
 //! The table of scenarios. Adding one is one line in [`HAPPENINGS`]: it is run for every source, over http and
 //! https where both make sense.
 
-/// Where R's session has the token from.
+/// Where R's session has the token from. A store is one line here, one in [`Source::ALL`] and one in `store.rs`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// In the environment that R was started with.
@@ -12,10 +12,27 @@ pub enum Source {
     Renviron,
     /// In the keyring.
     Keyring,
+    /// In a vault, which is opened by a token of its own.
+    Vault,
+    /// In a vault, which is opened by an AppRole.
+    VaultAppRole,
+    /// In a program that prints it.
+    Command,
+    /// In `pass`.
+    Pass,
 }
 
 impl Source {
-    pub const ALL: [Self; 4] = [Self::Environment, Self::SetByR, Self::Renviron, Self::Keyring];
+    pub const ALL: [Self; 8] = [
+        Self::Environment,
+        Self::SetByR,
+        Self::Renviron,
+        Self::Keyring,
+        Self::Vault,
+        Self::VaultAppRole,
+        Self::Command,
+        Self::Pass,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -23,6 +40,10 @@ impl Source {
             Self::SetByR => "Sys.setenv()",
             Self::Renviron => ".Renviron",
             Self::Keyring => "keyring",
+            Self::Vault => "vault",
+            Self::VaultAppRole => "vault by AppRole",
+            Self::Command => "command",
+            Self::Pass => "pass",
         }
     }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::kit::{Asked, Say, Server, World, data, rows, texts, wish};
+use super::kit::{Asked, Say, Server, TOKEN, World, data, rows, texts, wish};
 use crate::ctx::Event;
 use crate::error::Kind;
 use crate::records::{Choices, Wish};
@@ -147,6 +147,26 @@ async fn batches_bring_what_one_call_brings_with_ids_that_stay_text() {
         }
         assert_eq!(one.columns[1], other.columns[1]);
     }
+}
+
+#[tokio::test]
+#[cfg(unix)]
+async fn an_export_of_two_hundred_batches_is_one_look_up() {
+    let ids: Vec<String> = (1..=200).map(|id| id.to_string()).collect();
+    let server = Server::start(move |asked, _| match asked.list("records") {
+        all if all.is_empty() => data(&format!("id\n{}\n", ids.join("\n"))),
+        some => data(&rows(&some)),
+    });
+    let mut world = World::new();
+    let asked = world.folder.path().join("asked");
+    let script = format!("echo >> '{}'; echo {TOKEN}", asked.display());
+    let text = format!("[command]\nprogram = \"sh\"\narguments = [\"-c\", {script:?}, \"{{token_name}}\"]\n");
+    world.ctx.settings.order = vec!["command".into()];
+    world.ctx.settings.stores.command = crate::project::Settings::of_site(&text).unwrap().stores.command;
+    world.ctx.env = world.ctx.env.clone().for_stores(&world.ctx.settings, &world.ctx.net, &[]);
+    let export = world.export(&server.uri, Wish { batch_size: Some(1), ..wish() }).await.unwrap();
+    assert_eq!((export.rows, server.asked.lock().unwrap().len()), (200, 201));
+    assert_eq!(std::fs::read_to_string(&asked).unwrap().lines().count(), 1);
 }
 
 #[tokio::test]

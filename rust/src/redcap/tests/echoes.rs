@@ -128,11 +128,11 @@ async fn a_token_hidden_in_the_projects_title_is_not_shown() {
     let world = World::new();
     let part = &world.token[..31];
     let escaped = spelled(part, |byte| format!("\\u{byte:04x}"));
-    let title = format!(r#"{{"project_id":77,"project_title":"A {escaped} B {part}x"}}"#);
+    let title = format!(r#"{{"project_id":77,"project_title":"A {escaped} or {part}x"}}"#);
     let server = super::Server::start(vec![super::version(), super::say(200, "", &title)]);
     let project = world.set_up(&server.uri);
     let found = world.probe(&project).await.unwrap();
-    assert_eq!(found.project_title.as_deref(), Some("A [token] B [token]x"));
+    assert_eq!(found.project_title.as_deref(), Some("A [token] or [token]x"));
     world.assert_sealed("");
     // The whole of it is an incident.
     let whole = spelled(&world.token, |byte| format!("\\u{byte:04x}"));

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod kit;
+pub(crate) mod kit;
 mod logins;
 mod reading;
 mod writing;

@@ -22,12 +22,12 @@ pub(super) const NAME_V: &str = "REDCapSync_V";
 pub(super) const PATH: &str = "redcap/REDCapSync_V";
 
 /// The root token of these servers; it opens nothing else.
-pub(super) const ROOT: &str = "root-of-a-test";
+pub(crate) const ROOT: &str = "root-of-a-test";
 
 /// A server on loopback, gone with this value.
-pub(super) struct Server {
+pub(crate) struct Server {
     child: Child,
-    pub(super) port: u16,
+    pub(crate) port: u16,
     pub(super) folder: tempfile::TempDir,
     tls: bool,
 }
@@ -49,7 +49,7 @@ fn binary() -> PathBuf {
 }
 
 impl Server {
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::started(false)
     }
 
@@ -106,7 +106,7 @@ impl Server {
 
     /// One request by the root, which has to be taken.
     #[track_caller]
-    pub(super) fn root(&self, method: &str, path: &str, body: Json) -> Json {
+    pub(crate) fn root(&self, method: &str, path: &str, body: Json) -> Json {
         self.root_with(method, path, &[], body)
     }
 
@@ -119,7 +119,7 @@ impl Server {
     }
 
     /// One request by the root, whatever comes of it.
-    pub(super) fn try_root(&self, method: &str, path: &str, body: Json) -> (u16, Json) {
+    pub(crate) fn try_root(&self, method: &str, path: &str, body: Json) -> (u16, Json) {
         self.try_http(method, path, &[], Some(body)).expect("a reply")
     }
 
@@ -134,7 +134,7 @@ impl Server {
         json["auth"]["client_token"].as_str().unwrap().to_owned()
     }
 
-    pub(super) fn settings(&self) -> VaultSettings {
+    pub(crate) fn settings(&self) -> VaultSettings {
         let scheme = if self.tls { "https" } else { "http" };
         let address = ServerUrl::parse(&format!("{scheme}://127.0.0.1:{}", self.port)).unwrap();
         VaultSettings { address: Some(address), ..VaultSettings::default() }
@@ -152,7 +152,7 @@ impl Server {
     }
 
     /// Writes a file of this test's, for the user alone.
-    pub(super) fn file(&self, name: &str, content: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str, content: &str) -> PathBuf {
         use std::os::unix::fs::PermissionsExt;
         let path = self.folder.path().join(name);
         std::fs::write(&path, content).unwrap();
