@@ -5,6 +5,7 @@
 //! else happens on the I/O thread.
 
 mod arguments;
+mod audited;
 mod calls;
 mod change;
 mod import;
