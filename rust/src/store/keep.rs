@@ -33,7 +33,7 @@ pub(crate) async fn put(ctx: &Ctx, store: &str, wanted: &Wanted, secret: &Secret
     }
     let store = opened(ctx, store)?;
     let source = store.name();
-    store.put(&wanted.token_name, secret).await.map_err(|error| named(error, source, wanted))?;
+    store.put_for(wanted, secret).await.map_err(|error| named(error, source, wanted))?;
     let answer = store.get(wanted).await.map_err(|error| named(error, source, wanted))?;
     let (back, _) = found(answer, &ctx.settings.token_form, source);
     if back.is_some_and(|back| back.secret.fingerprint() == secret.fingerprint()) {
@@ -54,7 +54,17 @@ pub(crate) async fn put(ctx: &Ctx, store: &str, wanted: &Wanted, secret: &Secret
 pub(crate) async fn remove(ctx: &Ctx, store: &str, wanted: &Wanted) -> Result<bool> {
     let store = opened(ctx, store)?;
     let source = store.name();
-    store.remove(&wanted.token_name).await.map_err(|error| named(error, source, wanted))
+    store.remove_for(wanted).await.map_err(|error| named(error, source, wanted))
+}
+
+/// Fails where [`remove`] is known to fail. Changes nothing.
+///
+/// # Errors
+/// As [`get`]; `file`: the file that sets a variable cannot be edited.
+pub(crate) async fn removable(ctx: &Ctx, store: &str, wanted: &Wanted) -> Result<()> {
+    let store = opened(ctx, store)?;
+    let source = store.name();
+    store.removable(wanted).await.map_err(|error| named(error, source, wanted))
 }
 
 /// Every store that there is, with what it says of itself. One that is forbidden is not asked.

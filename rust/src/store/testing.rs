@@ -14,7 +14,7 @@ use crate::project::Settings;
 use crate::token::TokenName;
 
 /// Set in a child process that runs one test again.
-const INSIDE: &str = "KEYCAP_TEST_INSIDE";
+pub(super) const INSIDE: &str = "KEYCAP_TEST_INSIDE";
 
 /// Runs a future as the I/O thread does.
 pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
