@@ -12,7 +12,7 @@ pub use registry::{Kept, Project};
 #[cfg(any(test, fuzzing))]
 pub(crate) use registry::{parse_project_file, parse_registry};
 pub use settings::{
-    AwsSettings, CommandSettings, KvVersion, Login, Preset, Settings, SettingsSource, Stage, StoreSettings, Template,
+    AwsSettings, CommandSettings, KeyringSettings, KvVersion, Login, Preset, Settings, SettingsSource, Stage, StoreSettings, Template,
     VaultSettings,
 };
 #[cfg(test)]

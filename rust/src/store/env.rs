@@ -78,10 +78,10 @@ impl Environment {
         Self { variable: Some(Variable { name: name.clone(), value }), ..Self::default() }
     }
 
-    /// The same, with the files that may have set it.
+    /// This one with a variable, and the files that may have set it.
     #[cfg(test)]
-    pub(crate) fn with_files(name: &TokenName, value: &[u8], files: &[std::path::PathBuf]) -> Self {
-        Self { places: Places::at(files), ..Self::with(name, value) }
+    pub(crate) fn holding(self, name: &TokenName, value: &[u8], files: &[std::path::PathBuf]) -> Self {
+        Self { variable: Self::with(name, value).variable, places: Places::at(files), ..self }
     }
 }
 

@@ -14,7 +14,7 @@ mod renviron;
 mod sandbox;
 pub(crate) mod step;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod vault;
 
 use std::future::Future;
