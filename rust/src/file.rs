@@ -194,12 +194,12 @@ pub(crate) fn ordinary(
 
 /// Whether a file has one name only: a second one may be that of a file of this user's elsewhere.
 #[cfg(unix)]
-fn only_name(metadata: &Metadata) -> bool {
+pub(crate) fn only_name(metadata: &Metadata) -> bool {
     std::os::unix::fs::MetadataExt::nlink(metadata) == 1
 }
 
 #[cfg(not(unix))]
-fn only_name(_metadata: &Metadata) -> bool {
+pub(crate) fn only_name(_metadata: &Metadata) -> bool {
     true
 }
 

@@ -34,7 +34,8 @@ pub(super) async fn audited<T>(
         }
         // What was done stays done, and the entry before it says what it was.
         (Ok(value), Err(unwritten)) => {
-            ctx.log.warning(format!("this was done, and the audit log did not take its outcome: {}", unwritten.message));
+            ctx.log
+                .warning(format!("this was done, and the audit log did not take its outcome: {}", unwritten.message));
             Ok(value)
         }
     }

@@ -255,10 +255,7 @@ pub(super) fn remove(arguments: &Arguments, session: &Session) -> Result<Task> {
         let found = keep::get(&ctx, &store, &wanted).await?;
         let fingerprint = found.as_ref().and_then(print_of);
         if found.is_some() {
-            let change = Change {
-                fingerprint: fingerprint.clone(),
-                ..way.change("remove_token", &store, "")
-            };
+            let change = Change { fingerprint: fingerprint.clone(), ..way.change("remove_token", &store, "") };
             audited(&ctx, sandbox, change, keep::remove(&ctx, &store, &wanted)).await?;
             if store != ENV {
                 way.gone(&ctx).await?;

@@ -48,7 +48,10 @@ const KEYS: [(&str, &str); 36] = [
     ("limit_folder", "a folder through which users of this machine share the limit"),
     ("retries", "how often a read is tried again"),
     ("locked", "settings that nobody outranks, or `vault`, `aws` for all of a store's (site file only)"),
-    ("keyring.short_name", "whether tokens are put into the keyring under the project's short name too, `false` by default"),
+    (
+        "keyring.short_name",
+        "whether tokens are put into the keyring under the project's short name too, `false` by default",
+    ),
     ("vault.address", "the address of the vault, as `https://vault.example.org:8200`"),
     ("vault.namespace", "the namespace in the vault"),
     ("vault.mount", "where the KV secrets engine is mounted, `secret` by default"),

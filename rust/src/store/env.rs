@@ -5,8 +5,8 @@ use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::command::Surroundings;
 use super::blocking::on_own_thread;
+use super::command::Surroundings;
 use super::keyring::SessionBus;
 use super::raw::Raw;
 use super::renviron::{self, Places};

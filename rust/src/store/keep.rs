@@ -227,9 +227,11 @@ mod tests {
         let (secret, form) = sealed(&random_token());
         let w = wanted(NAME);
         world.put(&random_token()).unwrap();
-        for (forbidden, store, part) in
-            [("command", "command", "forbids the store `command`"), ("vault", "wallet", "does not exist"), ("vualt", "command", "`vualt`")]
-        {
+        for (forbidden, store, part) in [
+            ("command", "command", "forbids the store `command`"),
+            ("vault", "wallet", "does not exist"),
+            ("vualt", "command", "`vualt`"),
+        ] {
             world.ctx.settings.stores.forbidden = vec![forbidden.to_owned()];
             let errors = [
                 block_on(get(&world.ctx, store, &w)).unwrap_err(),

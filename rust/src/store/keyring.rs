@@ -79,7 +79,8 @@ impl SessionBus {
         } else {
             "secret_service"
         };
-        let (get, put) = ("keyring::backend_file$new()$get", format!("keyring::backend_{backend}$new()$set_with_value"));
+        let (get, put) =
+            ("keyring::backend_file$new()$get", format!("keyring::backend_{backend}$new()$set_with_value"));
         let place = file.display();
         Some(format!(
             "`{place}` is a keyring of R's that is a file, which keycap does not read; if it has the token, move it by \

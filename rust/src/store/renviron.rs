@@ -77,13 +77,7 @@ pub(super) struct Removed {
 /// # Errors
 /// As [`remove`].
 pub(super) fn removable(places: &Places, name: &TokenName, secret: &Secret) -> Result<bool> {
-    for path in &places.0 {
-        let Some(opened) = Opened::at(path)? else { continue };
-        if !opened.lines(name, secret)?.is_empty() {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    Ok(holder(places, name, secret)?.0.is_some())
 }
 
 /// Takes the lines that set this token out of the first file that has one; `None` where no file has. Every other byte
@@ -92,25 +86,43 @@ pub(super) fn removable(places: &Places, name: &TokenName, secret: &Secret) -> R
 /// # Errors
 /// `file`: the file cannot be edited, or sets the name in more than one way; nothing was changed.
 pub(super) fn remove(places: &Places, name: &TokenName, secret: &Secret) -> Result<Option<Removed>> {
-    let mut removed: Option<Removed> = None;
+    let (Some((opened, lines)), others) = holder(places, name, secret)? else { return Ok(None) };
+    let mut warnings = opened.warnings(&lines, secret);
+    let (path, numbers) = (opened.path.clone(), lines.iter().map(|line| line.number).collect());
+    opened.replace_without(&lines)?;
+    warnings.extend(others);
+    warnings.extend(copies(&path, secret));
+    Ok(Some(Removed { path, lines: numbers, warnings }))
+}
+
+/// The first file that sets this token, with its lines, and what there is to say of the other ones. Which one R read is
+/// not known for certain, so that one of them sets something else is an error only where none has the token.
+fn holder(places: &Places, name: &TokenName, secret: &Secret) -> Result<(Option<(Opened, Vec<Line>)>, Vec<String>)> {
+    let mut first = None;
+    let mut others = Vec::new();
+    let mut errors = Vec::new();
     for path in &places.0 {
-        let Some(opened) = Opened::at(path)? else { continue };
-        let lines = opened.lines(name, secret)?;
-        if lines.is_empty() {
-            continue;
+        let seen = Opened::at(path, name).and_then(|opened| {
+            opened.map(|opened| opened.lines(name, secret).map(|lines| (opened, lines))).transpose()
+        });
+        match seen {
+            Ok(None) => {}
+            Ok(Some((_, lines))) if lines.is_empty() => {}
+            Ok(Some((_, lines))) if first.is_some() => {
+                let numbers = numbers(&lines);
+                others.push(format!("`{}` sets it too ({numbers}): take it out by hand", path.display()));
+            }
+            Ok(found) => first = found,
+            Err(error) => errors.push(error),
         }
-        if let Some(removed) = &mut removed {
-            let numbers = numbers(&lines);
-            removed.warnings.push(format!("`{}` sets it too ({numbers}): take it out by hand", path.display()));
-            continue;
-        }
-        let mut warnings = opened.warnings(&lines, secret);
-        let numbers = lines.iter().map(|line| line.number).collect();
-        opened.replace_without(&lines)?;
-        warnings.extend(copies(path, secret));
-        removed = Some(Removed { path: path.clone(), lines: numbers, warnings });
     }
-    Ok(removed)
+    match (first, errors.into_iter()) {
+        (None, mut errors) => errors.next().map_or(Ok((None, others)), Err),
+        (first, errors) => {
+            others.extend(errors.map(|error| error.message));
+            Ok((first, others))
+        }
+    }
 }
 
 /// A file, open and locked against others of keycap's edits, with its content.
@@ -125,7 +137,19 @@ struct Opened {
 }
 
 impl Opened {
-    fn at(path: &Path) -> Result<Option<Self>> {
+    /// `None` where there is no file, or one that does not set the name: that one need not be writable.
+    fn at(path: &Path, name: &TokenName) -> Result<Option<Self>> {
+        let unreadable = |unfit: Unfit| unfit.at(path, "cannot be read");
+        match file::ordinary(path, OpenOptions::new().read(true), Links::Followed) {
+            // R cannot read it either.
+            Err(Unfit::System(_)) => return Ok(None),
+            opened => {
+                let content = whole(&mut opened.map_err(unreadable)?.0).map_err(unreadable)?;
+                if assignments(&content, name.as_str()).is_empty() {
+                    return Ok(None);
+                }
+            }
+        }
         let start = Instant::now();
         loop {
             let Ok(real) = fs::canonicalize(path) else { return Ok(None) };
@@ -135,7 +159,7 @@ impl Opened {
                 // Who had the lock before may have put another file there.
                 Ok(()) if !is_at(&metadata, &real) => {}
                 Ok(()) => {
-                    let content = whole(&mut file).map_err(|unfit| unfit.at(path, "cannot be read"))?;
+                    let content = whole(&mut file).map_err(unreadable)?;
                     return Ok(Some(Self { path: path.to_owned(), real, file, metadata, content }));
                 }
                 Err(fs::TryLockError::Error(e)) => return Err(fault(path, "cannot be locked", &e)),
@@ -189,11 +213,13 @@ impl Opened {
         }
         #[cfg(unix)]
         if std::os::unix::fs::MetadataExt::mode(&self.metadata) & 0o044 != 0 {
-            let others = "could be read by other users of this machine: regenerate the token if they are not to have it";
+            let others =
+                "could be read by other users of this machine: regenerate the token if they are not to have it";
             warnings.push(format!("`{path}` {others}"));
         }
         if self.real.ancestors().skip(1).any(|folder| folder.join(".git").exists()) {
-            let git = "is in a git repository: if it was ever committed, its history keeps the token; regenerate it then";
+            let git =
+                "is in a git repository: if it was ever committed, its history keeps the token; regenerate it then";
             warnings.push(format!("`{path}` {git}"));
         }
         warnings
@@ -202,7 +228,8 @@ impl Opened {
     /// Puts a file without these lines in the place of this one, and wipes what this one held.
     fn replace_without(mut self, lines: &[Line]) -> Result<()> {
         let failed = |e: &std::io::Error| fault(&self.path, "cannot be edited", e);
-        if !only_name(&self.metadata) {
+        if !file::only_name(&self.metadata) {
+            // Under its second name the token would stay.
             return Err(Unfit::SeveralNames.at(&self.path, "cannot be edited"));
         }
         let new = without(&self.content, lines);
@@ -295,7 +322,9 @@ fn all_lines(content: &[u8]) -> impl Iterator<Item = (usize, Range<usize>)> + '_
 /// The lines that set a name. One that has no value sets nothing.
 fn assignments(content: &[u8], name: &str) -> Vec<Line> {
     let lines = all_lines(content);
-    lines.filter_map(|(number, range)| given(&content[range.clone()], name).map(|value| Line { number, range, value })).collect()
+    lines
+        .filter_map(|(number, range)| given(&content[range.clone()], name).map(|value| Line { number, range, value }))
+        .collect()
 }
 
 /// The value that a line gives a name, as R has it.
@@ -379,7 +408,8 @@ fn copies(path: &Path, secret: &Secret) -> Vec<String> {
     };
     let mut found: Vec<PathBuf> = others.filter(holds).collect();
     found.sort();
-    let told = |other: &PathBuf| format!("`{}` holds the token too: remove it, or take it out by hand", other.display());
+    let told =
+        |other: &PathBuf| format!("`{}` holds the token too: remove it, or take it out by hand", other.display());
     found.iter().map(told).collect()
 }
 
@@ -408,18 +438,8 @@ fn is_at(metadata: &fs::Metadata, path: &Path) -> bool {
 
 #[cfg(not(unix))]
 fn is_at(metadata: &fs::Metadata, path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|now| now.created().ok() == metadata.created().ok() && now.len() == metadata.len())
-}
-
-/// Whether it has one name: under a second one the token would stay.
-#[cfg(unix)]
-fn only_name(metadata: &fs::Metadata) -> bool {
-    std::os::unix::fs::MetadataExt::nlink(metadata) == 1
-}
-
-#[cfg(not(unix))]
-fn only_name(_metadata: &fs::Metadata) -> bool {
-    true
+    fs::symlink_metadata(path)
+        .is_ok_and(|now| now.created().ok() == metadata.created().ok() && now.len() == metadata.len())
 }
 
 #[cfg(test)]

@@ -113,7 +113,8 @@ fn go(ctx: &Ctx, from: &str, to: &str, overwrite: bool) -> Result<Moved> {
 }
 
 fn in_keyring() -> String {
-    let found = Command::new("secret-tool").args(["lookup", "service", "REDCapSync", "username", NAME]).output().unwrap();
+    let found =
+        Command::new("secret-tool").args(["lookup", "service", "REDCapSync", "username", NAME]).output().unwrap();
     String::from_utf8(found.stdout).unwrap()
 }
 

@@ -480,8 +480,9 @@ fn after_a_look_up_the_token_is_not_in_memory() {
 
 #[test]
 fn a_token_is_put_under_the_short_name_too_where_that_is_asked_for_and_removed_where_it_is_the_same() {
-    if done_in_a_session("a_token_is_put_under_the_short_name_too_where_that_is_asked_for_and_removed_where_it_is_the_same")
-    {
+    if done_in_a_session(
+        "a_token_is_put_under_the_short_name_too_where_that_is_asked_for_and_removed_where_it_is_the_same",
+    ) {
         return;
     }
     let (one, two) = (random_token(), random_token());

@@ -180,6 +180,18 @@ fn the_first_file_that_sets_it_is_edited_and_others_are_named() {
 }
 
 #[test]
+fn a_file_that_sets_another_value_is_in_the_way_only_where_no_file_has_the_token() {
+    let (token, other) = (random_token(), random_token());
+    let folder = Folder::new();
+    let here = folder.write("here", format!("{NAME}={other}\n"));
+    let home = folder.write("home", format!("{NAME}={token}\n"));
+    let removed = removed_from(&[here.clone(), home.clone()], &token).unwrap().unwrap();
+    assert_eq!((&removed.path, fs::read_to_string(&home).unwrap()), (&home, String::new()));
+    assert!(removed.warnings[0].contains("another value") && removed.warnings[0].contains(here.to_str().unwrap()));
+    assert!(removed_from(&[here, home], &token).unwrap_err().message.contains("another value"));
+}
+
+#[test]
 fn what_else_holds_the_token_is_named_without_a_character_of_it() {
     let token = random_token();
     let folder = Folder::new();
@@ -191,7 +203,15 @@ fn what_else_holds_the_token_is_named_without_a_character_of_it() {
     folder.write("notes", &token);
     fs::create_dir(folder.path(".git")).unwrap();
     let warnings = removed_from(std::slice::from_ref(&path), &token).unwrap().unwrap().warnings.join("\n");
-    for part in ["elsewhere too (lines 1, 3)", "git repository", ".Renviron~`", ".Renviron.bak`", "#.Renviron#`", "swp`", ".Rhistory`"] {
+    for part in [
+        "elsewhere too (lines 1, 3)",
+        "git repository",
+        ".Renviron~`",
+        ".Renviron.bak`",
+        "#.Renviron#`",
+        "swp`",
+        ".Rhistory`",
+    ] {
         assert!(warnings.contains(part), "{part}: {warnings}");
     }
     assert!(!warnings.contains(".old") && !warnings.contains("notes"), "{warnings}");
@@ -238,7 +258,10 @@ mod unix {
         removed_from(&[home.path(".Renviron")], &token).unwrap().unwrap();
         assert_eq!(fs::read_to_string(&real).unwrap(), "A=1\n");
         assert_eq!(fs::read_link(home.path(".Renviron")).unwrap(), Path::new("step"));
-        assert_eq!((home.names(), dotfiles.names()), (vec![".Renviron".into(), "step".into()], vec!["renviron".to_owned()]));
+        assert_eq!(
+            (home.names(), dotfiles.names()),
+            (vec![".Renviron".into(), "step".into()], vec!["renviron".to_owned()])
+        );
     }
 
     #[test]
@@ -299,8 +322,7 @@ mod unix {
 
     #[test]
     fn killed_at_any_step_the_file_is_the_old_one_or_the_new_one_and_the_next_call_finishes() {
-        const THIS: &str =
-            "store::renviron::tests::unix::killed_at_any_step_the_file_is_the_old_one_or_the_new_one_and_the_next_call_finishes";
+        const THIS: &str = "store::renviron::tests::unix::killed_at_any_step_the_file_is_the_old_one_or_the_new_one_and_the_next_call_finishes";
         if inside() {
             let path = PathBuf::from(std::env::var("TEST_FILE").unwrap());
             let token = fs::read_to_string(path.with_file_name("token")).unwrap();
