@@ -110,7 +110,8 @@ test_that("several values, copies and git are told by line and file, and nothing
 test_that("the working folder's .Renviron is found where nothing names another", {
   token <- made_up_token()
   dir <- local_world()
-  withr::local_envvar(R_ENVIRON_USER = NA, HOME = file.path(dir, "nowhere"), PWD = dir, REDCapSync_STUDY = token)
+  withr::local_envvar(R_ENVIRON_USER = NA, HOME = file.path(dir, "config"), PWD = dir, REDCapSync_STUDY = token)
+  dir.create(file.path(dir, "config"))
   writeLines(c(paste0("REDCapSync_STUDY=", token), "A=1"), file.path(dir, ".Renviron"))
   Sys.chmod(file.path(dir, ".Renviron"), "600")
   expect_true(remove_project_token(study(), "env"))
