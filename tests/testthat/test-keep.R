@@ -202,5 +202,5 @@ test_that("with a real keyring: out of .Renviron, as R's keyring package reads a
   expect_true(file.exists(result), info = paste(out, collapse = "\n"))
   seen <- readRDS(result)
   expect_identical(seen, lapply(seen, function(one) TRUE))
-  expect_length(seen, 13)
+  expect_length(seen, 14)
 })
