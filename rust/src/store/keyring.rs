@@ -99,19 +99,20 @@ impl SessionBus {
     }
 }
 
-/// The folder that R's keyring package takes for its keyrings that are files. Read on the host's thread.
+/// The folder that R's keyring package takes for its keyrings that are files (that of the R package rappdirs for
+/// settings). Read on the host's thread.
 fn r_files() -> Option<std::path::PathBuf> {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(std::path::PathBuf::from);
+    let own = variable("R_USER_CONFIG_DIR");
     if cfg!(windows) {
-        return Some(variable("LOCALAPPDATA")?.join("r-keyring").join("r-keyring"));
+        return Some(own.or_else(|| variable("APPDATA"))?.join("r-keyring").join("r-keyring"));
     }
-    let home = || variable("HOME");
-    let folder = if cfg!(target_os = "macos") {
-        home()?.join("Library/Application Support")
-    } else {
-        variable("XDG_CONFIG_HOME").or_else(|| Some(home()?.join(".config")))?
+    let below_home = |folder: &str| Some(variable("HOME")?.join(folder));
+    let usual = || match cfg!(target_os = "macos") {
+        true => below_home("Library/Application Support"),
+        false => variable("XDG_CONFIG_HOME").or_else(|| below_home(".config")),
     };
-    Some(folder.join("r-keyring"))
+    Some(own.or_else(usual)?.join("r-keyring"))
 }
 
 /// How the keyring is reached.

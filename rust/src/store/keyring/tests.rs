@@ -307,7 +307,8 @@ fn told() -> String {
 /// The same in a child process of the environment that is given.
 fn told_with(test: &str, variables: &[(&str, &str)]) -> String {
     again(&format!("store::keyring::tests::{test}"), |command| {
-        for name in [NAME_X, "DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR", "DISPLAY", "WAYLAND_DISPLAY"] {
+        let theirs = ["DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR", "DISPLAY", "WAYLAND_DISPLAY", "R_USER_CONFIG_DIR"];
+        for name in theirs.into_iter().chain([NAME_X]) {
             command.env_remove(name);
         }
         command.envs(variables.iter().copied());
@@ -521,4 +522,5 @@ fn a_keyring_of_rs_that_is_a_file_is_named_with_the_step_to_move() {
     for part in ["no keyring on this machine", "r-keyring/system.keyring", "does not read", "backend_secret_service"] {
         assert!(told.contains(part), "{part}: {told}");
     }
+    assert!(told_with(THIS, &[("R_USER_CONFIG_DIR", place)]).contains("does not read"));
 }
