@@ -16,6 +16,7 @@
 #' @section Functions by task:
 #' - Projects: [setup_project()], [load_project()], [get_projects()], [delete_project()].
 #' - Tokens: [view_project_token()], [test_project_token()], and [test_project_tokens()] for those of many projects.
+#'   [move_project_token()], [remove_project_token()] and [list_project_tokens()] look after where they are kept.
 #' - Records: [export_records()], [export_report()], [conversion_problems()], and [export_many()] for many projects;
 #'   [keycap_types] has the types of their columns. [import_records()] shows first what would change.
 #' - What a project is: [project_info()], [export_metadata()], [export_instruments()], [export_users()],

@@ -152,14 +152,19 @@ pub(crate) fn read_secret(
     Ok(Some(bytes))
 }
 
+/// Whether a symbolic link is followed to what it leads to.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Links {
+pub(crate) enum Links {
     Followed,
     Refused,
 }
 
 /// Opens an ordinary file, without ever waiting for the other end of a pipe.
-fn ordinary(path: &Path, options: &mut OpenOptions, links: Links) -> std::result::Result<(File, Metadata), Unfit> {
+pub(crate) fn ordinary(
+    path: &Path,
+    options: &mut OpenOptions,
+    links: Links,
+) -> std::result::Result<(File, Metadata), Unfit> {
     #[cfg(unix)]
     {
         use nix::fcntl::OFlag;
@@ -189,12 +194,12 @@ fn ordinary(path: &Path, options: &mut OpenOptions, links: Links) -> std::result
 
 /// Whether a file has one name only: a second one may be that of a file of this user's elsewhere.
 #[cfg(unix)]
-fn only_name(metadata: &Metadata) -> bool {
+pub(crate) fn only_name(metadata: &Metadata) -> bool {
     std::os::unix::fs::MetadataExt::nlink(metadata) == 1
 }
 
 #[cfg(not(unix))]
-fn only_name(_metadata: &Metadata) -> bool {
+pub(crate) fn only_name(_metadata: &Metadata) -> bool {
     true
 }
 

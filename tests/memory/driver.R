@@ -75,6 +75,19 @@ commands <- list(
       "imported"
     })
   },
+  # Into the keyring from wherever R has it; where the keyring has it already, there is nothing left to move.
+  "move" = function(short_name) {
+    seen({
+      move_project_token(kept[[short_name]], "env", "keyring")
+      "moved"
+    })
+  },
+  "remove" = function(short_name) {
+    seen({
+      store <- if (nzchar(Sys.getenv(kept[[short_name]]$token_name))) "env" else "keyring"
+      if (remove_project_token(kept[[short_name]], store)) "removed" else "nothing there"
+    })
+  },
   # A copy that must be found, so that a scan that finds nothing has something to find.
   "decoy" = function(file) {
     kept$decoy <- readLines(file, warn = FALSE)

@@ -447,6 +447,7 @@ canary_walk <- function(store) {
     step("view_project_token", "a locked keyring", function() view_project_token(project))
     step("test_project_token", "a locked keyring", function() test_project_token(project))
   }
+  canary_keep(step, store, canary, give, setup)
   step("delete_project", "the project", function() delete_project("A"))
 
   files <- c(

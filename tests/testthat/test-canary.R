@@ -1,10 +1,9 @@
 # What the walk must meet. `policy` comes with policies, `interrupted` is R's own
-# interrupt, `internal` has no way to be raised from outside; `token_missing`, `token_form` and `token_refused` are
-# the reasons of a `FALSE`.
+# interrupt, `internal` has no way to be raised from outside; `token_refused` is the reason of a `FALSE`.
 met <- c(
   "argument", "token_in_argument", "origin", "project", "damaged", "file", "audit", "limit", "name_lookup",
   "connection", "timeout", "certificate", "redirect", "not_redcap", "server", "redcap", "project_changed",
-  "token_echo", "outcome_unknown", "sandbox"
+  "token_echo", "outcome_unknown", "sandbox", "token_missing", "token_form"
 )
 
 expect_sealed <- function(walk, met) {

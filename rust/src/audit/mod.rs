@@ -71,6 +71,7 @@
 mod cause;
 mod entry;
 mod file;
+mod history;
 mod line;
 mod lock;
 mod segment;
@@ -84,6 +85,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 pub use entry::{Change, Entry, Intent, Outcome, RedcapUser, Refused};
+pub(crate) use history::History;
 pub(crate) use shared::{OpenCall, SharedLog, SharedLogs};
 pub use verify::{Fault, Verdict, verify};
 

@@ -5,9 +5,11 @@
 //! else happens on the I/O thread.
 
 mod arguments;
+mod audited;
 mod calls;
 mod change;
 mod import;
+mod keep;
 mod many;
 mod patience;
 mod projects;
@@ -45,6 +47,9 @@ pub fn start(op: &str, args: Value, session: &Value) -> Result<Task> {
         "delete_project" => projects::delete(&arguments, &session),
         "view_token" => tokens::view(&arguments, &session),
         "test_token" => tokens::test(&arguments, &session),
+        "move_token" => keep::relocate(&arguments, &session),
+        "remove_token" => keep::remove(&arguments, &session),
+        "list_tokens" => keep::list(&arguments, &session),
         "test_tokens" => many::test(&arguments, &session),
         "export_records" => records::export(&arguments, &session),
         "export_many" => many::export_all(&arguments, &session),

@@ -12,8 +12,8 @@ pub use registry::{Kept, Project};
 #[cfg(any(test, fuzzing))]
 pub(crate) use registry::{parse_project_file, parse_registry};
 pub use settings::{
-    AwsSettings, CommandSettings, KvVersion, Login, Preset, Settings, SettingsSource, Stage, StoreSettings, Template,
-    VaultSettings,
+    AwsSettings, CommandSettings, KeyringSettings, KvVersion, Login, Preset, Settings, SettingsSource, Stage,
+    StoreSettings, Template, VaultSettings,
 };
 #[cfg(test)]
 pub(crate) use setup::set_up;

@@ -11,6 +11,7 @@
 
 mod aws;
 mod command;
+mod keyring;
 mod template;
 mod vault;
 
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 pub use aws::{AwsSettings, Stage};
 pub use command::{CommandSettings, Preset};
+pub use keyring::KeyringSettings;
 pub use template::Template;
 pub use vault::{KvVersion, Login, VaultSettings};
 
@@ -33,7 +35,7 @@ use crate::value::Value;
 
 /// Every setting, with what it means. A name that is not in this list is an error, so that a slip in a
 /// settings file cannot pass unseen.
-const KEYS: [(&str, &str); 35] = [
+const KEYS: [(&str, &str); 36] = [
     ("token_form", "the form of a token: `redcap`, or a length such as `40:+/=`"),
     ("stores", "the stores in the order of look-up"),
     ("forbidden_stores", "stores that are never asked on this machine (site file only)"),
@@ -46,6 +48,10 @@ const KEYS: [(&str, &str); 35] = [
     ("limit_folder", "a folder through which users of this machine share the limit"),
     ("retries", "how often a read is tried again"),
     ("locked", "settings that nobody outranks, or `vault`, `aws` for all of a store's (site file only)"),
+    (
+        "keyring.short_name",
+        "whether tokens are put into the keyring under the project's short name too, `false` by default",
+    ),
     ("vault.address", "the address of the vault, as `https://vault.example.org:8200`"),
     ("vault.namespace", "the namespace in the vault"),
     ("vault.mount", "where the KV secrets engine is mounted, `secret` by default"),
@@ -117,6 +123,8 @@ pub struct Settings {
 pub struct StoreSettings {
     /// Stores that the site forbids: they are never asked.
     pub forbidden: Vec<String>,
+    /// The store `keyring`.
+    pub keyring: KeyringSettings,
     /// The store `vault`.
     pub vault: VaultSettings,
     /// The store `aws`.
@@ -266,6 +274,7 @@ impl Settings {
             "forbidden_stores" => self.stores.forbidden = texts(value)?,
             "command" => self.stores.command = Some(CommandSettings::read(value)?),
             _ => match key.split_once('.') {
+                Some(("keyring", key)) => self.stores.keyring.set(key, value)?,
                 Some(("vault", key)) => self.stores.vault.set(key, value)?,
                 Some(("aws", key)) => self.stores.aws.set(key, value)?,
                 _ => {}
@@ -468,6 +477,16 @@ fn whole(value: &Toml, least: u32, most: u32) -> std::result::Result<u32, String
     }
 }
 
+fn flag(value: &Toml) -> std::result::Result<bool, String> {
+    match value {
+        Toml::Boolean(flag) => Ok(*flag),
+        // As an option or a variable has it.
+        Toml::String(text) if text.eq_ignore_ascii_case("true") => Ok(true),
+        Toml::String(text) if text.eq_ignore_ascii_case("false") => Ok(false),
+        _ => Err("it must be `true` or `false`".to_owned()),
+    }
+}
+
 fn folder(value: &Toml) -> std::result::Result<PathBuf, String> {
     let path = PathBuf::from(text(value)?);
     if path.is_absolute() { Ok(path) } else { Err("it must be an absolute path".to_owned()) }
@@ -651,6 +670,8 @@ mod tests {
             ("[vault]\nauth = \"ldap\"\n", Kind::Argument, "`approle`"),
             ("[vault]\nsecret_id_file = \"here\"\n", Kind::Argument, "absolute"),
             ("[vault]\nnamespace = \"a b\"\n", Kind::Argument, "namespace"),
+            ("[keyring]\nshort_name = 1\n", Kind::Argument, "`true` or `false`"),
+            ("[keyring]\nservice = \"x\"\n", Kind::Damaged, "`keyring.service` is not a setting"),
             ("[aws]\nregion = \"x.example.org/\"\n", Kind::Argument, "region"),
             ("[aws]\nstage = \"AWSPENDING\"\n", Kind::Argument, "`AWSPREVIOUS`"),
             ("command = \"pass\"\n", Kind::Argument, "must be a table"),

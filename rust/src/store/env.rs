@@ -3,26 +3,33 @@
 use std::fmt;
 use std::future::ready;
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::blocking::on_own_thread;
 use super::command::Surroundings;
 use super::keyring::SessionBus;
 use super::raw::Raw;
+use super::renviron::{self, Places};
 use super::vault::Entrance;
 use super::{Answer, Pending, Reach, State, Store, Wanted};
-use crate::ctx::Ctx;
+use crate::ctx::{Ctx, Events};
 use crate::error::{Error, Kind, Result};
 use crate::net::Net;
 use crate::project::Settings;
-use crate::token::{Secret, TokenName};
+use crate::token::{FormRule, Secret, TokenName};
 
 pub(super) const NAME: &str = "env";
 
+/// How long looking into `.Renviron` and editing it may take.
+const LIMIT: Duration = Duration::from_secs(30);
+
 /// What a look-up needs of the environment, read on the host's thread because other threads would race with
-/// `Sys.setenv()`: the one variable that may hold the token, where the session's D-Bus is, and what the stores
-/// `vault`, `aws` and `command` need, where they are asked. What may be secret wipes itself.
+/// `Sys.setenv()`: the one variable that may hold the token, the files that may have set it, where the session's D-Bus
+/// is, and what the stores `vault`, `aws` and `command` need, where they are asked. What may be secret wipes itself.
 #[derive(Clone, Default)]
 pub struct Environment {
     variable: Option<Variable>,
+    places: Places,
     pub(super) bus: SessionBus,
     pub(super) vault: Option<Arc<Entrance>>,
     pub(super) aws: Option<Arc<super::aws::Entrance>>,
@@ -49,7 +56,7 @@ impl Environment {
     pub fn take(name: &TokenName) -> Self {
         let value = std::env::var_os(name.as_str()).map(|value| Arc::new(Raw::new(value.into_encoded_bytes())));
         let variable = Some(Variable { name: name.clone(), value });
-        Self { variable, bus: SessionBus::take(), ..Self::default() }
+        Self { variable, places: Places::take(), bus: SessionBus::take(), ..Self::default() }
     }
 
     /// Adds what the stores of the order need besides, and those that are named. To be called on the host's thread,
@@ -74,6 +81,12 @@ impl Environment {
         let value = Some(Arc::new(Raw::copy_of(value)));
         Self { variable: Some(Variable { name: name.clone(), value }), ..Self::default() }
     }
+
+    /// This one with a variable, and the files that may have set it.
+    #[cfg(test)]
+    pub(crate) fn holding(self, name: &TokenName, value: &[u8], files: &[std::path::PathBuf]) -> Self {
+        Self { variable: Self::with(name, value).variable, places: Places::at(files), ..self }
+    }
 }
 
 impl fmt::Debug for Environment {
@@ -84,20 +97,66 @@ impl fmt::Debug for Environment {
 }
 
 pub(super) fn open(ctx: &Ctx) -> Box<dyn Store> {
-    Box::new(EnvStore(ctx.env.clone()))
+    Box::new(EnvStore { env: ctx.env.clone(), log: ctx.log.clone() })
 }
 
-struct EnvStore(Environment);
+struct EnvStore {
+    env: Environment,
+    log: Events,
+}
 
 impl EnvStore {
     fn read(&self, wanted: &Wanted) -> Result<Answer> {
-        let Some(variable) = &self.0.variable else { return Ok(Answer::none(None)) };
+        let Some(variable) = &self.env.variable else { return Ok(Answer::none(None)) };
         if variable.name != wanted.token_name {
             // Another name's token would go out under this name. That must not depend on the caller's care.
             let message = "the environment was read for another token name than the one that is looked up";
             return Err(Error::new(Kind::Internal, message));
         }
         Ok(variable.value.as_ref().map_or_else(Answer::default, |value| Answer::hit(Raw::copy_of(value.bytes()))))
+    }
+
+    /// Does something with the files and the token that the variable holds; `None` where it is blank.
+    async fn with_files<T: Send + 'static>(
+        &self,
+        wanted: &Wanted,
+        work: impl FnOnce(&Places, &TokenName, &Secret) -> Result<T> + Send + 'static,
+    ) -> Result<Option<T>> {
+        let Some(value) = self.read(wanted)?.value.filter(|value| !value.is_blank()) else { return Ok(None) };
+        // To compare with; its form is of no interest here.
+        let secret = Secret::seal(value.into_inner(), &FormRule::Redcap).0;
+        let (places, name) = (self.env.places.clone(), wanted.token_name.clone());
+        let done = on_own_thread(NAME, LIMIT, move || work(&places, &name, &secret)).await?;
+        done.map(Some).ok_or_else(|| {
+            Error::new(Kind::File, "the file that sets the variable could not be edited in time")
+                .hint("look whether the device that it is on answers, and try again")
+        })
+    }
+
+    /// Takes the line out of the file that sets the variable. The variable itself is the host's to take away: the
+    /// environment is changed on its thread and on no other.
+    async fn take_away(&self, wanted: &Wanted) -> Result<bool> {
+        let Some(removed) = self.with_files(wanted, renviron::remove).await? else { return Ok(false) };
+        let name = wanted.token_name.as_str();
+        let Some(removed) = removed else {
+            let message = match self.env.places.told() {
+                files if files.is_empty() => format!("`{name}` is set by no file of yours that keycap knows"),
+                files => format!("`{name}` is set by no file of yours that keycap knows (looked into {files})"),
+            };
+            self.log.warning(format!("{message}; it is taken out of this session, and comes back with the next one"));
+            self.log.note(
+                "look for it in `Renviron.site`, `.Rprofile`, scripts with `Sys.setenv()`, `~/.profile`, the service's own settings",
+            );
+            return Ok(true);
+        };
+        let numbers: Vec<String> = removed.lines.iter().map(usize::to_string).collect();
+        let lines = if numbers.len() == 1 { "line" } else { "lines" };
+        self.log.note(format!("took {lines} {} out of `{}`", numbers.join(", "), removed.path.display()));
+        for warning in removed.warnings {
+            self.log.warning(warning);
+        }
+        self.log.note("programs that run already keep the variable until they end; so do backups of the file");
+        Ok(true)
     }
 }
 
@@ -116,6 +175,14 @@ impl Store for EnvStore {
 
     fn remove<'a>(&'a self, name: &'a TokenName) -> Pending<'a, bool> {
         Box::pin(ready(Err(read_only(name))))
+    }
+
+    fn remove_for<'a>(&'a self, wanted: &'a Wanted) -> Pending<'a, bool> {
+        Box::pin(self.take_away(wanted))
+    }
+
+    fn removable<'a>(&'a self, wanted: &'a Wanted) -> Pending<'a, ()> {
+        Box::pin(async { self.with_files(wanted, renviron::removable).await.map(drop) })
     }
 
     fn state(&self) -> Pending<'_, State> {
@@ -143,6 +210,10 @@ mod tests {
     use crate::store::testing::{again, block_on, ctx, inside, no_trace, random_token, token_name, wanted};
     use crate::store::{look_up, sealed};
     use crate::token::{Form, FormRule};
+
+    fn store_of(env: Environment) -> EnvStore {
+        EnvStore { env, log: Events::none() }
+    }
 
     /// What a child process, started with the variable set by the system, finds under the name.
     fn seen(value: Option<&[u8]>) -> String {
@@ -206,7 +277,7 @@ mod tests {
     #[test]
     fn a_snapshot_serves_no_other_name() {
         let token = random_token();
-        let store = EnvStore(Environment::with(&token_name("REDCapSync_A"), token.as_bytes()));
+        let store = store_of(Environment::with(&token_name("REDCapSync_A"), token.as_bytes()));
         assert!(block_on(store.get(&wanted("REDCapSync_A"))).unwrap().value.is_some());
         let error = block_on(store.get(&wanted("REDCapSync_B"))).unwrap_err();
         assert_eq!(error.kind, Kind::Internal);
@@ -224,7 +295,7 @@ mod tests {
     fn nothing_is_written_into_the_environment_and_the_error_says_where_to_write() {
         let token = random_token();
         let (secret, _) = Secret::seal(zeroize::Zeroizing::new(token.clone().into_bytes()), &FormRule::Redcap);
-        let (store, name) = (EnvStore(Environment::empty()), token_name("REDCapSync_A"));
+        let (store, name) = (store_of(Environment::empty()), token_name("REDCapSync_A"));
         let put = block_on(store.put(&name, &secret)).unwrap_err();
         let removed = block_on(store.remove(&name)).unwrap_err();
         for error in [put, removed] {

@@ -33,7 +33,7 @@ pub(crate) async fn put(ctx: &Ctx, store: &str, wanted: &Wanted, secret: &Secret
     }
     let store = opened(ctx, store)?;
     let source = store.name();
-    store.put(&wanted.token_name, secret).await.map_err(|error| named(error, source, wanted))?;
+    store.put_for(wanted, secret).await.map_err(|error| named(error, source, wanted))?;
     let answer = store.get(wanted).await.map_err(|error| named(error, source, wanted))?;
     let (back, _) = found(answer, &ctx.settings.token_form, source);
     if back.is_some_and(|back| back.secret.fingerprint() == secret.fingerprint()) {
@@ -54,7 +54,17 @@ pub(crate) async fn put(ctx: &Ctx, store: &str, wanted: &Wanted, secret: &Secret
 pub(crate) async fn remove(ctx: &Ctx, store: &str, wanted: &Wanted) -> Result<bool> {
     let store = opened(ctx, store)?;
     let source = store.name();
-    store.remove(&wanted.token_name).await.map_err(|error| named(error, source, wanted))
+    store.remove_for(wanted).await.map_err(|error| named(error, source, wanted))
+}
+
+/// Fails where [`remove`] is known to fail. Changes nothing.
+///
+/// # Errors
+/// As [`get`]; `file`: the file that sets a variable cannot be edited.
+pub(crate) async fn removable(ctx: &Ctx, store: &str, wanted: &Wanted) -> Result<()> {
+    let store = opened(ctx, store)?;
+    let source = store.name();
+    store.removable(wanted).await.map_err(|error| named(error, source, wanted))
 }
 
 /// Every store that there is, with what it says of itself. One that is forbidden is not asked.
@@ -94,4 +104,168 @@ fn allowed(ctx: &Ctx, name: &str) -> Result<()> {
 
 fn named(error: Error, source: &'static str, wanted: &Wanted) -> Error {
     error.field("store", source).field("token_name", wanted.token_name.as_str())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use std::os::unix::fs::PermissionsExt;
+
+    use zeroize::Zeroizing;
+
+    use super::*;
+    use crate::project::Settings;
+    use crate::store::command::Surroundings;
+    use crate::store::testing::{self, block_on, heard, no_trace, random_token, token_name, wanted};
+    use crate::store::{Environment, Reach};
+    use crate::token::FormRule;
+
+    const NAME: &str = "REDCapSync_X";
+
+    /// A program in the place of `pass` that keeps what it is given in a folder of its own: the real one is tested with
+    /// its store, and does not forget or alter what it takes.
+    struct World {
+        folder: tempfile::TempDir,
+        ctx: Ctx,
+    }
+
+    impl World {
+        fn new(insert: &str) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let place = folder.path().display();
+            let script = format!(
+                "#!/bin/sh\nfor item; do :; done\nfile={place}/$(basename \"$item\")\ncase $1 in\n\
+                 show) test -e \"$file\" || exit 1; cat \"$file\" ;;\n\
+                 insert) {insert} ;;\n\
+                 rm) test -e \"$file\" || exit 1; rm \"$file\" ;;\nesac\n"
+            );
+            let program = folder.path().join("pass");
+            std::fs::write(&program, script).unwrap();
+            std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+            let mut ctx = testing::ctx();
+            ctx.settings = Settings::of_site("[command]\npreset = \"pass\"\n").unwrap();
+            ctx.env = Environment::with(&token_name(NAME), b"");
+            let path = format!("{place}:/usr/bin:/bin").into_bytes();
+            ctx.env.command = Some(Surroundings::of([(b"PATH".to_vec(), Zeroizing::new(path))].into_iter()));
+            Self { folder, ctx }
+        }
+
+        fn get(&self) -> Option<Found> {
+            block_on(get(&self.ctx, "command", &wanted(NAME))).unwrap()
+        }
+
+        fn put(&self, token: &str) -> Result<()> {
+            let (secret, form) = sealed(token);
+            block_on(put(&self.ctx, "command", &wanted(NAME), &secret, &form))
+        }
+
+        fn remove(&self) -> bool {
+            block_on(remove(&self.ctx, "command", &wanted(NAME))).unwrap()
+        }
+    }
+
+    fn sealed(token: &str) -> (Secret, Form) {
+        Secret::seal(Zeroizing::new(token.as_bytes().to_vec()), &FormRule::Redcap)
+    }
+
+    fn field(error: &Error, name: &str) -> String {
+        let found = error.fields.iter().find(|(known, _)| known == name);
+        found.and_then(|(_, value)| value.as_text()).unwrap_or_default().to_owned()
+    }
+
+    #[test]
+    fn what_is_put_is_there_until_it_is_removed() {
+        let world = World::new("cat > \"$file\"");
+        assert!(world.get().is_none());
+        let (one, two) = (random_token(), random_token());
+        for token in [&one, &two] {
+            world.put(token).unwrap();
+            let found = world.get().unwrap();
+            assert_eq!((found.source, found.secret.fingerprint()), ("command", sealed(token).0.fingerprint()));
+        }
+        block_on(removable(&world.ctx, "command", &wanted(NAME))).unwrap();
+        assert!(world.remove());
+        assert!(!world.remove() && world.get().is_none());
+    }
+
+    #[test]
+    fn what_comes_back_otherwise_than_it_was_put_is_an_error_that_says_so() {
+        let (token, other) = (random_token(), random_token());
+        for insert in [format!("echo {other} > \"$file\""), ":".to_owned(), "head -c 31 > \"$file\"".to_owned()] {
+            let world = World::new(&insert);
+            let error = world.put(&token).unwrap_err();
+            assert_eq!((error.kind, field(&error, "state").as_str()), (Kind::Store, "read_back"), "{error:?}");
+            assert_eq!((field(&error, "store").as_str(), field(&error, "token_name").as_str()), ("command", NAME));
+            no_trace(&token, &format!("{error:?}"));
+            no_trace(&other, &format!("{error:?}"));
+        }
+    }
+
+    #[test]
+    fn what_is_no_project_token_is_never_put() {
+        let world = World::new("cat > \"$file\"");
+        for bad in [random_token().split_at(31).0.to_owned(), random_token() + &random_token()] {
+            assert_eq!(world.put(&bad).unwrap_err().kind, Kind::Internal);
+        }
+        assert_eq!(std::fs::read_dir(world.folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_store_that_fails_is_named_in_its_error() {
+        let world = World::new("exit 7");
+        let error = world.put(&random_token()).unwrap_err();
+        assert_eq!((error.kind, field(&error, "store").as_str()), (Kind::Store, "command"));
+        let (secret, form) = sealed(&random_token());
+        let error = block_on(put(&world.ctx, "env", &wanted(NAME), &secret, &form)).unwrap_err();
+        assert_eq!((error.kind, field(&error, "store").as_str()), (Kind::Store, "env"));
+    }
+
+    #[test]
+    fn a_store_that_is_unknown_or_forbidden_is_neither_asked_nor_written_to() {
+        let mut world = World::new("cat > \"$file\"");
+        let (secret, form) = sealed(&random_token());
+        let w = wanted(NAME);
+        world.put(&random_token()).unwrap();
+        for (forbidden, store, part) in [
+            ("command", "command", "forbids the store `command`"),
+            ("vault", "wallet", "does not exist"),
+            ("vualt", "command", "`vualt`"),
+        ] {
+            world.ctx.settings.stores.forbidden = vec![forbidden.to_owned()];
+            let errors = [
+                block_on(get(&world.ctx, store, &w)).unwrap_err(),
+                block_on(put(&world.ctx, store, &w, &secret, &form)).unwrap_err(),
+                block_on(remove(&world.ctx, store, &w)).unwrap_err(),
+                block_on(removable(&world.ctx, store, &w)).unwrap_err(),
+            ];
+            for error in errors {
+                assert!(error.kind == Kind::Argument && error.message.contains(part), "{error:?}");
+                assert!(!error.hints.is_empty());
+            }
+        }
+        world.ctx.settings.stores.forbidden.clear();
+        assert_ne!(world.get().unwrap().secret.fingerprint(), secret.fingerprint());
+    }
+
+    #[test]
+    fn why_a_store_has_nothing_to_say_is_told_once() {
+        let mut world = World::new(":");
+        world.ctx.settings.stores.command = None;
+        let events = heard(&mut world.ctx);
+        assert!(world.get().is_none());
+        assert!(format!("{:?}", events.lock().unwrap()).contains("Once(\"no program gives tokens"));
+    }
+
+    #[test]
+    fn every_store_says_what_it_is_and_a_forbidden_one_is_not_asked() {
+        let mut world = World::new(":");
+        world.ctx.settings.stores.forbidden = vec!["vault".to_owned()];
+        let states = block_on(states(&world.ctx));
+        assert_eq!(states.iter().map(|(name, _)| *name).collect::<Vec<_>>(), super::super::names().collect::<Vec<_>>());
+        let state = |name: &str| states.iter().find(|(known, _)| *known == name).unwrap().1.as_ref();
+        assert_eq!(state("command").unwrap().reach, Reach::Ready);
+        assert_eq!(state("env").unwrap().reach, Reach::ReadOnly);
+        assert!(state("vault").unwrap_err().message.contains("forbids"));
+    }
 }

@@ -16,7 +16,7 @@ use super::raw::Raw;
 use super::{Answer, Pending, Reach, State, Store, Wanted};
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
-use crate::token::{Secret, TokenName};
+use crate::token::{FormRule, Secret, TokenName};
 
 #[cfg(target_os = "linux")]
 use secret_service as system;
@@ -55,13 +55,37 @@ pub(super) struct SessionBus {
     address: bool,
     /// The user's bus, where systemd puts it.
     socket: Option<std::path::PathBuf>,
+    /// Where R's keyring package has keyrings that are files.
+    r_files: Option<std::path::PathBuf>,
 }
 
 impl SessionBus {
     pub(super) fn take() -> Self {
         let address = std::env::var_os("DBUS_SESSION_BUS_ADDRESS").is_some_and(|address| !address.is_empty());
         let dir = std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty());
-        Self { address, socket: dir.map(|dir| std::path::Path::new(&dir).join("bus")) }
+        Self { address, socket: dir.map(|dir| std::path::Path::new(&dir).join("bus")), r_files: r_files() }
+    }
+
+    /// Says that R's keyring package has a file here, which may hold what was not found: it opens with a password of
+    /// its own, which only R asks for.
+    fn about_r_files(&self, name: &str) -> Option<String> {
+        let folder = self.r_files.as_ref()?;
+        let names = std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
+        let file = names.filter(|path| path.extension().is_some_and(|end| end == "keyring")).min()?;
+        let backend = if cfg!(windows) {
+            "wincred"
+        } else if cfg!(target_os = "macos") {
+            "macos"
+        } else {
+            "secret_service"
+        };
+        let (get, put) =
+            ("keyring::backend_file$new()$get", format!("keyring::backend_{backend}$new()$set_with_value"));
+        let place = file.display();
+        Some(format!(
+            "`{place}` is a keyring of R's that is a file, which keycap does not read; if it has the token, move it by \
+             `{put}(\"{SERVICE}\", \"{name}\", {get}(\"{SERVICE}\", \"{name}\"))`, and where there is no desktop into `pass`"
+        ))
     }
 
     /// Whether there may be a bus: the address, or a socket of this user's.
@@ -75,6 +99,22 @@ impl SessionBus {
     }
 }
 
+/// The folder that R's keyring package takes for its keyrings that are files (that of the R package rappdirs for
+/// settings). Read on the host's thread.
+fn r_files() -> Option<std::path::PathBuf> {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(std::path::PathBuf::from);
+    let own = variable("R_USER_CONFIG_DIR");
+    if cfg!(windows) {
+        return Some(own.or_else(|| variable("APPDATA"))?.join("r-keyring").join("r-keyring"));
+    }
+    let below_home = |folder: &str| Some(variable("HOME")?.join(folder));
+    let usual = || match cfg!(target_os = "macos") {
+        true => below_home("Library/Application Support"),
+        false => variable("XDG_CONFIG_HOME").or_else(|| below_home(".config")),
+    };
+    Some(own.or_else(usual)?.join("r-keyring"))
+}
+
 /// How the keyring is reached.
 #[derive(Clone, Debug)]
 #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
@@ -86,11 +126,14 @@ struct Access {
 
 pub(super) fn open(ctx: &Ctx) -> Box<dyn Store> {
     let access = Access { bus: ctx.env.bus.clone(), interactive: ctx.settings.interactive };
-    Box::new(KeyringStore { access, limit: LIMIT })
+    let also_short = ctx.settings.stores.keyring.short_name;
+    Box::new(KeyringStore { access, limit: LIMIT, also_short })
 }
 
 struct KeyringStore {
     access: Access,
+    /// Whether what is put under the token name is put under the short name too.
+    also_short: bool,
     limit: Duration,
 }
 
@@ -112,11 +155,42 @@ impl Store for KeyringStore {
     }
 
     fn get<'a>(&'a self, wanted: &'a Wanted) -> Pending<'a, Answer> {
-        let mut names = vec![wanted.token_name.as_str().to_owned()];
-        if !wanted.short_name.is_empty() && wanted.short_name != names[0] {
-            names.push(wanted.short_name.clone());
+        let names = names(wanted);
+        Box::pin(self.on_thread(move |access| {
+            let mut answer = system::get(access, &names)?;
+            if answer.value.is_none() {
+                let remarks = [answer.remark.take(), access.bus.about_r_files(&names[0])];
+                let remarks: Vec<String> = remarks.into_iter().flatten().collect();
+                answer.remark = (!remarks.is_empty()).then(|| remarks.join("; "));
+            }
+            Ok(answer)
+        }))
+    }
+
+    fn put_for<'a>(&'a self, wanted: &'a Wanted, secret: &'a Secret) -> Pending<'a, ()> {
+        let (mut names, value) = (names(wanted), secret.for_store());
+        if !self.also_short {
+            names.truncate(1);
         }
-        Box::pin(self.on_thread(move |access| system::get(access, &names)))
+        Box::pin(self.on_thread(move |access| names.iter().try_for_each(|name| system::put(access, name, &value))))
+    }
+
+    /// Under the token name whatever is there; under the short name what a look-up would give, or gave as well.
+    fn remove_for<'a>(&'a self, wanted: &'a Wanted) -> Pending<'a, bool> {
+        let names = names(wanted);
+        Box::pin(self.on_thread(move |access| {
+            let mut values = Vec::new();
+            for name in &names {
+                values.push(system::get(access, std::slice::from_ref(name))?.value);
+            }
+            let mut removed = system::remove(access, &names[0])?;
+            if let (Some(name), [own, Some(short)]) = (names.get(1), values.as_slice())
+                && own.as_ref().is_none_or(|own| same_token(own, short))
+            {
+                removed |= system::remove(access, name)?;
+            }
+            Ok(removed)
+        }))
     }
 
     fn put<'a>(&'a self, name: &'a TokenName, secret: &'a Secret) -> Pending<'a, ()> {
@@ -134,6 +208,25 @@ impl Store for KeyringStore {
             Ok(State { what: "the system's keyring", detail: None, reach: system::reach(access)? })
         }))
     }
+}
+
+/// The names that a project's token may stand under, in the order of look-up.
+fn names(wanted: &Wanted) -> Vec<String> {
+    let mut names = vec![wanted.token_name.as_str().to_owned()];
+    if !wanted.short_name.is_empty() && wanted.short_name != names[0] {
+        names.push(wanted.short_name.clone());
+    }
+    names
+}
+
+/// Whether two values are one token, in whatever letter case and with or without a line break.
+fn same_token(one: &Raw, other: &Raw) -> bool {
+    sealed_copy(one).fingerprint() == sealed_copy(other).fingerprint()
+}
+
+/// A copy to compare by and to scrub with; its form is of no interest here.
+fn sealed_copy(value: &Raw) -> Secret {
+    Secret::seal(Raw::copy_of(value.bytes()).into_inner(), &FormRule::Redcap).0
 }
 
 /// An error of the keyring. `state` is the fact for programs.

@@ -12,9 +12,11 @@ mod json;
 pub(crate) mod keep;
 mod keyring;
 mod raw;
+mod renviron;
 mod sandbox;
+pub(crate) mod step;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod vault;
 
 use std::future::Future;
@@ -82,6 +84,18 @@ trait Store: Send + Sync {
     fn put<'a>(&'a self, name: &'a TokenName, secret: &'a Secret) -> Pending<'a, ()>;
     /// Removes what stands under a name; false when there was nothing.
     fn remove<'a>(&'a self, name: &'a TokenName) -> Pending<'a, bool>;
+    /// As [`Store::put`], for a project: a store that is read by the short name too may have to keep both in line.
+    fn put_for<'a>(&'a self, wanted: &'a Wanted, secret: &'a Secret) -> Pending<'a, ()> {
+        self.put(&wanted.token_name, secret)
+    }
+    /// Removes what a look-up for a project gives; false when there was nothing.
+    fn remove_for<'a>(&'a self, wanted: &'a Wanted) -> Pending<'a, bool> {
+        self.remove(&wanted.token_name)
+    }
+    /// Fails where [`Store::remove_for`] is known to fail. Changes nothing.
+    fn removable<'a>(&'a self, _wanted: &'a Wanted) -> Pending<'a, ()> {
+        Box::pin(std::future::ready(Ok(())))
+    }
     /// What the store is and whether it can be used now.
     fn state(&self) -> Pending<'_, State>;
 }

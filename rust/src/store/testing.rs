@@ -14,25 +14,25 @@ use crate::project::Settings;
 use crate::token::TokenName;
 
 /// Set in a child process that runs one test again.
-const INSIDE: &str = "KEYCAP_TEST_INSIDE";
+pub(crate) const INSIDE: &str = "KEYCAP_TEST_INSIDE";
 
 /// Runs a future as the I/O thread does.
-pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
-pub(super) fn token_name(text: &str) -> TokenName {
+pub(crate) fn token_name(text: &str) -> TokenName {
     TokenName::new(text).unwrap()
 }
 
 /// A look-up of a name, with the short name that has it by default.
-pub(super) fn wanted(name: &str) -> Wanted {
+pub(crate) fn wanted(name: &str) -> Wanted {
     let short_name = name.trim_start_matches("REDCapSync_").to_owned();
     Wanted { token_name: token_name(name), short_name, sandbox: false }
 }
 
 /// A world with nothing in it.
-pub(super) fn ctx() -> Ctx {
+pub(crate) fn ctx() -> Ctx {
     let nowhere = || PathBuf::from("/nonexistent/keycap");
     Ctx {
         clock: Arc::new(SystemClock::new()),
@@ -48,7 +48,7 @@ pub(super) fn ctx() -> Ctx {
 }
 
 /// Events into a list.
-pub(super) fn heard(ctx: &mut Ctx) -> Arc<Mutex<Vec<Event>>> {
+pub(crate) fn heard(ctx: &mut Ctx) -> Arc<Mutex<Vec<Event>>> {
     let list = Arc::new(Mutex::new(Vec::new()));
     let sink = list.clone();
     ctx.log = Events::new(move |event| sink.lock().unwrap().push(event));
@@ -56,7 +56,7 @@ pub(super) fn heard(ctx: &mut Ctx) -> Arc<Mutex<Vec<Event>>> {
 }
 
 /// 32 random hexadecimal characters.
-pub(super) fn random_token() -> String {
+pub(crate) fn random_token() -> String {
     let mut bytes = [0; 16];
     SystemRandom.fill(&mut bytes).unwrap();
     let digit = |half: u8| char::from(b"0123456789ABCDEF"[usize::from(half)]);
@@ -65,27 +65,27 @@ pub(super) fn random_token() -> String {
 
 /// No 8 characters of a token stand in a text, in any letter case.
 #[track_caller]
-pub(super) fn no_trace(token: &str, text: &str) {
+pub(crate) fn no_trace(token: &str, text: &str) {
     let (token, text) = (token.to_ascii_uppercase(), text.to_ascii_uppercase());
     let trace = (0..=token.len() - 8).any(|at| text.contains(&token[at..at + 8]));
     assert!(!trace, "a part of the token stands in a text of {} characters", text.len());
 }
 
 /// Whether this process runs one test again.
-pub(super) fn inside() -> bool {
+pub(crate) fn inside() -> bool {
     std::env::var_os(INSIDE).is_some()
 }
 
 /// Runs one test again in a child process of a changed environment (a test may not change its own: other
 /// threads read it). Returns what it printed; fails where it fails.
 #[track_caller]
-pub(super) fn again(test: &str, change: impl FnOnce(&mut Command)) -> String {
+pub(crate) fn again(test: &str, change: impl FnOnce(&mut Command)) -> String {
     again_under(&[], test, change)
 }
 
 /// The same, with a program in front that runs the rest of its arguments.
 #[track_caller]
-pub(super) fn again_under(program: &[&str], test: &str, change: impl FnOnce(&mut Command)) -> String {
+pub(crate) fn again_under(program: &[&str], test: &str, change: impl FnOnce(&mut Command)) -> String {
     let this = std::env::current_exe().unwrap();
     let mut line: Vec<&std::ffi::OsStr> = program.iter().map(std::ffi::OsStr::new).collect();
     line.push(this.as_os_str());
@@ -118,7 +118,7 @@ const KEEPS: &str = "TEST_KEEPS";
 /// In the child of [`left_by()`]: makes its look-up, and waits until the parent has looked. False in the parent.
 #[cfg(target_os = "linux")]
 #[allow(clippy::print_stdout)]
-pub(super) fn looked_into<T>(look_up: impl FnOnce(String) -> T) -> bool {
+pub(crate) fn looked_into<T>(look_up: impl FnOnce(String) -> T) -> bool {
     if !inside() {
         return false;
     }
@@ -136,7 +136,7 @@ pub(super) fn looked_into<T>(look_up: impl FnOnce(String) -> T) -> bool {
 /// How often parts of a secret are in the memory of a child process that runs one test again, which makes a look-up by
 /// [`looked_into()`] and drops or `keeps` what it finds. Asked from outside.
 #[cfg(target_os = "linux")]
-pub(super) fn left_by(test: &str, place: &str, keeps: bool, secret: &str) -> usize {
+pub(crate) fn left_by(test: &str, place: &str, keeps: bool, secret: &str) -> usize {
     use std::io::BufRead;
     use std::os::unix::fs::FileExt;
     /// A length that nothing but the secret has by chance.

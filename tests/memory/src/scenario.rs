@@ -153,5 +153,7 @@ pub const HAPPENINGS: &[Happening] = &[
     many("side by side", "answer", End::Answer, "TRUE"),
     many("side by side, refused", "refused", End::Answer, "token_refused"),
     many("side by side, Ctrl-C", "answer", End::Interrupt, "interrupt"),
+    alone("move into the keyring", "move", "moved"),
+    alone("remove", "remove", "removed"),
     test("success, again", "answer", End::Answer, "TRUE"),
 ];

@@ -11,9 +11,9 @@ use dbus_secret_service::{Collection, EncryptionType, Error as Fault, Item, Secr
 
 use super::{
     Access, Answer, Error, PROMPT_SECONDS, Raw, Reach, Result, SERVICE, denied, dismissed, error, failed, locked,
-    no_answer, not_here,
+    no_answer, not_here, sealed_copy,
 };
-use crate::token::{FormRule, Secret};
+use crate::token::Secret;
 
 /// The schema of R's keyring package: it finds only items that bear it.
 const SCHEMA: (&str, &str) = ("xdg:schema", "com.rstudio.keyring.password");
@@ -170,11 +170,6 @@ fn attributes(name: &str) -> HashMap<&str, &str> {
     HashMap::from([("service", SERVICE), ("username", name)])
 }
 
-/// A copy to compare by and to scrub with; its form is of no interest here.
-fn sealed_copy(value: &Raw) -> Secret {
-    Secret::seal(Raw::copy_of(value.bytes()).into_inner(), &FormRule::Redcap).0
-}
-
 /// Some services do not show what a locked collection holds. Says so where nothing was found.
 fn blind_spot(service: &SecretService, name: &str) -> Option<String> {
     let collections = service.get_all_collections().ok()?;
@@ -191,11 +186,14 @@ fn blind_spot(service: &SecretService, name: &str) -> Option<String> {
 fn differing(service: &SecretService, name: &str, items: &[&Item<'_>], tokens: &[Secret]) -> Error {
     let lines: Vec<String> = items
         .iter()
-        .map(|item| {
+        .zip(tokens)
+        .map(|(item, token)| {
             let collection = item.path.rsplit_once('/').map_or_else(String::new, |(path, _)| collection(service, path));
             let label = shown(&item.get_label().unwrap_or_default(), tokens);
             let modified = item.get_modified().map_or_else(|_| "unknown".to_owned(), utc);
-            format!("`{label}` in the collection `{}`, modified {modified}", shown(&collection, tokens))
+            let collection = shown(&collection, tokens);
+            let (attributes, print) = (attributes_of(item, tokens), print_of(token));
+            format!("`{label}` in the collection `{collection}`, modified {modified}, {print}{attributes}")
         })
         .collect();
     let message = format!("the keyring holds {} items with different tokens under `{name}`", lines.len());
@@ -204,6 +202,21 @@ fn differing(service: &SecretService, name: &str, items: &[&Item<'_>], tokens: &
         error = error.hint(line);
     }
     error.hint("remove all but the right one in the system's password manager")
+}
+
+/// The fingerprint of a token; what is something short, such as a password, could be guessed back by it.
+fn print_of(token: &Secret) -> String {
+    let looks = token.n_chars() >= 20;
+    if looks { token.fingerprint().to_string() } else { "no token".to_owned() }
+}
+
+/// By what else an item is known than the names by which it was found.
+fn attributes_of(item: &Item<'_>, tokens: &[Secret]) -> String {
+    let mut attributes: Vec<(String, String)> = item.get_attributes().unwrap_or_default().into_iter().collect();
+    attributes.retain(|(name, _)| name != "service" && name != "username");
+    attributes.sort();
+    let told = attributes.iter().map(|(name, value)| format!(", {} `{}`", shown(name, tokens), shown(value, tokens)));
+    told.collect()
 }
 
 fn collection(service: &SecretService, path: &str) -> String {

@@ -45,7 +45,7 @@ fn ctx_here(interactive: bool) -> Ctx {
 
 fn store(interactive: bool) -> KeyringStore {
     let access = Access { bus: SessionBus::take(), interactive };
-    KeyringStore { access, limit: LIMIT }
+    KeyringStore { access, limit: LIMIT, also_short: false }
 }
 
 fn found() -> Result<Option<Found>> {
@@ -161,7 +161,10 @@ fn two_items_with_different_tokens_are_an_error_that_lists_them_without_secrets(
     let text = format!("{error} {error:?}");
     assert_eq!((error.kind, state(&error).as_str()), (Kind::Store, "Text(\"differing\")"));
     assert!(error.message.contains("3 items"), "{text}");
-    for listed in ["`from R` in the collection", "`from Python`", "`key [token]`", "modified 20"] {
+    let prints = [&one, &two].map(|token| sealed(token).fingerprint().to_string());
+    let attributes = ["xdg:schema `com.rstudio.keyring.password`", "application `python`", "application `by hand`"];
+    let listed = ["`from R` in the collection", "`from Python`", "`key [token]`", "modified 20"];
+    for listed in prints.iter().map(String::as_str).chain(attributes).chain(listed) {
         assert!(error.hints.iter().any(|hint| hint.contains(listed)), "{listed}: {text}");
     }
     no_trace(&one, &text);
@@ -304,7 +307,8 @@ fn told() -> String {
 /// The same in a child process of the environment that is given.
 fn told_with(test: &str, variables: &[(&str, &str)]) -> String {
     again(&format!("store::keyring::tests::{test}"), |command| {
-        for name in [NAME_X, "DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR", "DISPLAY", "WAYLAND_DISPLAY"] {
+        let theirs = ["DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR", "DISPLAY", "WAYLAND_DISPLAY", "R_USER_CONFIG_DIR"];
+        for name in theirs.into_iter().chain([NAME_X]) {
             command.env_remove(name);
         }
         command.envs(variables.iter().copied());
@@ -473,4 +477,50 @@ fn after_a_look_up_the_token_is_not_in_memory() {
     written_by_others("mine", NAME_X, R_SCHEMA, &token);
     assert_eq!(windows_left_after("control", &token), 21);
     assert_eq!(windows_left_after("look-up", &token), 0);
+}
+
+#[test]
+fn a_token_is_put_under_the_short_name_too_where_that_is_asked_for_and_removed_where_it_is_the_same() {
+    if done_in_a_session(
+        "a_token_is_put_under_the_short_name_too_where_that_is_asked_for_and_removed_where_it_is_the_same",
+    ) {
+        return;
+    }
+    let (one, two) = (random_token(), random_token());
+    let (plain, wanted) = (store(false), wanted(NAME_X));
+    block_on(plain.put_for(&wanted, &sealed(&one))).unwrap();
+    assert_eq!((read_by_r(NAME_X), read_by_r("X")), (one.clone(), String::new()));
+    let both = KeyringStore { also_short: true, ..store(false) };
+    block_on(both.put_for(&wanted, &sealed(&two))).unwrap();
+    assert_eq!((read_by_r(NAME_X), read_by_r("X")), (two.clone(), two.clone()));
+    assert!(block_on(plain.remove_for(&wanted)).unwrap());
+    assert_eq!((items(NAME_X), items("X")), (0, 0));
+    assert!(!block_on(plain.remove_for(&wanted)).unwrap());
+
+    // Another token under the short name is another program's, as long as the token name has one of its own.
+    written_by_others("theirs", "X", R_SCHEMA, &one);
+    block_on(plain.put_for(&wanted, &sealed(&two))).unwrap();
+    assert!(block_on(plain.remove_for(&wanted)).unwrap());
+    assert_eq!((items(NAME_X), read_by_r("X")), (0, one));
+    assert!(block_on(plain.remove_for(&wanted)).unwrap());
+    assert_eq!(items("X"), 0);
+}
+
+#[test]
+fn a_keyring_of_rs_that_is_a_file_is_named_with_the_step_to_move() {
+    const THIS: &str = "a_keyring_of_rs_that_is_a_file_is_named_with_the_step_to_move";
+    if inside() {
+        return println!("{}", told());
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let place = dir.path().to_str().unwrap();
+    assert!(!told_with(THIS, &[("XDG_CONFIG_HOME", place)]).contains("does not read"));
+    std::fs::create_dir(dir.path().join("r-keyring")).unwrap();
+    assert!(!told_with(THIS, &[("XDG_CONFIG_HOME", place)]).contains("does not read"));
+    std::fs::write(dir.path().join("r-keyring/system.keyring"), "x").unwrap();
+    let told = told_with(THIS, &[("XDG_CONFIG_HOME", place)]);
+    for part in ["no keyring on this machine", "r-keyring/system.keyring", "does not read", "backend_secret_service"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    assert!(told_with(THIS, &[("R_USER_CONFIG_DIR", place)]).contains("does not read"));
 }

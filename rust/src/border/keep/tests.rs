@@ -1,0 +1,281 @@
+//! Moving a token from the environment into a real keyring, killed at each step, and the entries that it leaves.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+
+use std::io::Write;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::*;
+use crate::audit::{Verdict, verify};
+use crate::store::step::DIES_AT;
+use crate::store::testing::{self, again_under, block_on, heard, inside, no_trace, random_token, token_name};
+
+const HARNESS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/keyring/with-keyring.sh");
+
+const NAME: &str = "REDCapSync_X";
+
+/// Runs the calling test again inside a session with a keyring. True: this is the outer run, all is done.
+#[track_caller]
+fn done_in_a_session(test: &str) -> bool {
+    if inside() {
+        return false;
+    }
+    again_under(&[HARNESS], &format!("border::keep::tests::{test}"), |command| {
+        command.env_remove(NAME);
+    });
+    true
+}
+
+struct World {
+    folder: tempfile::TempDir,
+    token: String,
+}
+
+impl World {
+    fn new() -> Self {
+        let world = Self { folder: tempfile::tempdir().unwrap(), token: random_token() };
+        world.write(&format!("A=1\n{NAME}={}\nB=2\n", world.token));
+        world
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.path().join("renviron")
+    }
+
+    fn write(&self, content: &str) {
+        crate::file::replace(&self.file(), content.as_bytes(), crate::file::Readers::Owner).unwrap();
+    }
+
+    fn content(&self) -> String {
+        std::fs::read_to_string(self.file()).unwrap()
+    }
+
+    /// In the file as it stood, or in the keyring: which.
+    fn places(&self) -> (bool, bool) {
+        (self.content().contains(&self.token), in_keyring() == self.token)
+    }
+
+    /// A move in a process of its own, which may die at a step.
+    fn moved_in_a_child(&self, test: &str, dies_at: Option<&str>) -> std::process::Output {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args([&format!("border::keep::tests::{test}"), "--exact", "--nocapture", "--test-threads=1"]);
+        // R would have the variable from the file.
+        match self.places().0 {
+            true => command.env(NAME, &self.token),
+            false => command.env_remove(NAME),
+        };
+        if let Some(step) = dies_at {
+            command.env(DIES_AT, step);
+        }
+        command.env("R_ENVIRON_USER", self.file()).env("TEST_WORLD", self.folder.path()).output().unwrap()
+    }
+
+    /// The lines of the audit log, which is intact: phase, action or class, store, whether the fingerprint is right.
+    fn entries(&self) -> Vec<String> {
+        let folder = self.folder.path().join("data/audit");
+        let files = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        let log = files.filter(|path| path.extension().is_some_and(|end| end == "jsonl")).max().unwrap();
+        assert!(matches!(verify(&log).unwrap(), Verdict::Intact { .. }));
+        let text = std::fs::read_to_string(log).unwrap();
+        let mut entries = Vec::new();
+        for line in text.lines() {
+            let entry: serde_json::Value = serde_json::from_str(line).unwrap();
+            let text = |key: &str| entry[key].as_str().unwrap_or_default().to_owned();
+            let parts = [text("action"), text("class"), text("from"), text("store")];
+            entries.push(parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" "));
+            // The hashes of the chain may hold anything by chance.
+            no_trace(&self.token, &[text("action"), text("fingerprint"), text("detail"), text("replaced")].join(" "));
+        }
+        entries
+    }
+}
+
+fn ctx_at(folder: &Path) -> Ctx {
+    let mut ctx = testing::ctx();
+    ctx.dirs.config = folder.join("config");
+    ctx.dirs.data = folder.join("data");
+    ctx.dirs.session = folder.join("session");
+    ctx.env = Environment::take(&token_name(NAME));
+    ctx
+}
+
+fn project() -> Project {
+    let texts = [("short_name", "X"), ("redcap_uri", "https://redcap.example.org/api/"), ("token_name", NAME)];
+    Project::from_value(&Value::list(texts.map(|(name, text)| (name, text.into())))).unwrap()
+}
+
+fn go(ctx: &Ctx, from: &str, to: &str, overwrite: bool) -> Result<Moved> {
+    let (project, progress) = (project(), Progress::new());
+    let wanted = Wanted { token_name: token_name(NAME), short_name: "X".to_owned(), sandbox: false };
+    block_on(Way { project: &project, wanted: &wanted, from, to, overwrite }.go(ctx, &progress))
+}
+
+fn in_keyring() -> String {
+    let found =
+        Command::new("secret-tool").args(["lookup", "service", "REDCapSync", "username", NAME]).output().unwrap();
+    String::from_utf8(found.stdout).unwrap()
+}
+
+fn put_by_others(token: &str) {
+    let mut command = Command::new("secret-tool");
+    command.args(["store", "--label=x", "service", "REDCapSync", "username", NAME]);
+    let mut tool = command.args(["xdg:schema", "com.rstudio.keyring.password"]).stdin(Stdio::piped()).spawn().unwrap();
+    tool.stdin.take().unwrap().write_all(token.as_bytes()).unwrap();
+    assert!(tool.wait().unwrap().success());
+}
+
+fn clear() {
+    let _ = Command::new("secret-tool").args(["clear", "service", "REDCapSync", "username", NAME]).status();
+}
+
+#[test]
+fn killed_at_any_step_the_token_is_somewhere_and_the_same_call_finishes() {
+    const THIS: &str = "killed_at_any_step_the_token_is_somewhere_and_the_same_call_finishes";
+    if let Some(folder) = std::env::var_os("TEST_WORLD") {
+        let moved = go(&ctx_at(Path::new(&folder)), "env", "keyring", false).unwrap();
+        return println!("moved: {}", moved.moved);
+    }
+    if done_in_a_session(THIS) {
+        return;
+    }
+    let finished = "A=1\nB=2\n";
+    for (step, file, keyring) in [
+        ("before put", true, false),
+        ("put", true, true),
+        ("written beside", true, true),
+        ("renamed", false, true),
+        ("wiped", false, true),
+        ("removed", false, true),
+    ] {
+        let world = World::new();
+        let died = world.moved_in_a_child(THIS, Some(step));
+        assert_eq!(died.status.signal(), Some(9), "{step}: {died:?}");
+        assert_eq!(world.places(), (file, keyring), "{step}");
+        let again = world.moved_in_a_child(THIS, None);
+        let said = String::from_utf8_lossy(&again.stdout).into_owned();
+        assert!(again.status.success() && said.contains(&format!("moved: {file}")), "{step}: {again:?}");
+        assert_eq!((world.content().as_str(), in_keyring()), (finished, world.token.clone()), "{step}");
+        no_trace(&world.token, &said);
+        clear();
+    }
+}
+
+#[test]
+fn a_move_leaves_an_entry_before_and_an_outcome_after_each_of_its_two_steps() {
+    if done_in_a_session("a_move_leaves_an_entry_before_and_an_outcome_after_each_of_its_two_steps") {
+        return;
+    }
+    let world = World::new();
+    let mut ctx = ctx_at(world.folder.path());
+    ctx.env = ctx.env.clone().holding(&token_name(NAME), world.token.as_bytes(), &[world.file()]);
+    let events = heard(&mut ctx);
+    assert!(go(&ctx, "env", "keyring", false).unwrap().moved);
+    assert_eq!((world.places(), world.content().as_str()), ((false, true), "A=1\nB=2\n"));
+    let entries = ["move_token env keyring", "ok", "remove_token env", "ok"];
+    assert_eq!(world.entries(), entries);
+    let told = format!("{:?}", events.lock().unwrap());
+    assert!(told.contains("took line 2 out of"), "{told}");
+    no_trace(&world.token, &told);
+
+    // What broke off between the two goes on to the second one, and what is done is not done again.
+    world.write(&format!("{NAME}={}", world.token));
+    assert!(go(&ctx, "env", "keyring", false).unwrap().moved);
+    assert_eq!(world.content(), "");
+    assert_eq!(world.entries()[4..], ["remove_token env", "ok"]);
+    ctx.env = ctx.env.clone().holding(&token_name(NAME), b"", &[world.file()]);
+    assert_eq!(go(&ctx, "env", "keyring", false).unwrap().moved, false);
+    assert_eq!(world.entries().len(), 6);
+}
+
+#[test]
+fn another_token_in_the_target_is_an_error_with_both_fingerprints_unless_it_may_be_replaced() {
+    if done_in_a_session("another_token_in_the_target_is_an_error_with_both_fingerprints_unless_it_may_be_replaced") {
+        return;
+    }
+    let world = World::new();
+    let other = random_token();
+    put_by_others(&other);
+    let mut ctx = ctx_at(world.folder.path());
+    ctx.env = ctx.env.clone().holding(&token_name(NAME), world.token.as_bytes(), &[world.file()]);
+    let error = go(&ctx, "env", "keyring", false).unwrap_err();
+    assert_eq!((error.kind, world.places(), in_keyring()), (Kind::Store, (true, false), other.clone()));
+    assert_eq!(error.message.matches("kc1:").count(), 2, "{error}");
+    assert!(error.hints[0].contains("overwrite = TRUE"));
+    for token in [&world.token, &other] {
+        no_trace(token, &format!("{error:?}"));
+    }
+    assert!(!world.folder.path().join("data").exists());
+    assert!(go(&ctx, "env", "keyring", true).unwrap().moved);
+    assert_eq!(world.places(), (false, true));
+}
+
+#[test]
+fn what_cannot_be_removed_is_not_doubled_and_what_cannot_be_audited_is_not_moved() {
+    if done_in_a_session("what_cannot_be_removed_is_not_doubled_and_what_cannot_be_audited_is_not_moved") {
+        return;
+    }
+    let world = World::new();
+    let mut ctx = ctx_at(world.folder.path());
+    let with_file = |ctx: &Ctx| ctx.env.clone().holding(&token_name(NAME), world.token.as_bytes(), &[world.file()]);
+    ctx.env = with_file(&ctx);
+    let two = format!("{NAME}={}\n{NAME}={}\n", random_token(), world.token);
+    world.write(&two);
+    let error = go(&ctx, "env", "keyring", false).unwrap_err();
+    assert!(error.kind == Kind::File && error.message.contains("lines 1, 2"), "{error}");
+    assert_eq!((world.content(), in_keyring()), (two, String::new()));
+
+    // A file where the log's folder belongs.
+    world.write(&format!("{NAME}={}\n", world.token));
+    std::fs::create_dir(world.folder.path().join("data")).unwrap();
+    std::fs::write(world.folder.path().join("data/audit"), "").unwrap();
+    let error = go(&ctx, "env", "keyring", false).unwrap_err();
+    assert_eq!((error.kind, world.places()), (Kind::Audit, (true, false)));
+
+    // Nothing there to move, and no token.
+    ctx.env = ctx.env.clone().holding(&token_name(NAME), b"", &[]);
+    assert_eq!(go(&ctx, "env", "keyring", false).unwrap_err().kind, Kind::TokenMissing);
+    ctx.env = ctx.env.clone().holding(&token_name(NAME), &world.token.as_bytes()[..31], &[]);
+    assert_eq!(go(&ctx, "env", "keyring", false).unwrap_err().kind, Kind::TokenForm);
+}
+
+#[test]
+fn a_move_that_is_interrupted_says_where_the_token_is() {
+    let progress = Progress::new();
+    let mut words = Vec::new();
+    for stage in [Stage::Looking, Stage::Putting, Stage::Removing, Stage::Moved] {
+        progress.is(stage);
+        words.push(progress.word("env", "keyring"));
+    }
+    assert!(words[0].contains("nothing was moved") && words[3].contains("is moved to `keyring`"));
+    assert!(words[1].contains("is in `env`, and may be in `keyring` too"));
+    assert!(words[2].contains("is in `keyring`, and may be in `env` still"));
+}
+
+#[test]
+fn a_change_that_is_given_up_has_an_outcome_that_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let ctx = ctx_at(folder.path());
+    block_on(async {
+        let change = Change { action: "set_token", ..Change::default() };
+        let work = audited(&ctx, false, change, async {
+            tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+            Ok(())
+        });
+        assert!(tokio::time::timeout(std::time::Duration::from_millis(300), work).await.is_err());
+        ctx.shared.audit.settled(std::time::Instant::now() + std::time::Duration::from_secs(10));
+    });
+    let world = World { folder, token: random_token() };
+    assert_eq!(world.entries(), ["set_token", "interrupted"]);
+}
+
+#[test]
+fn stores_that_make_every_name_wait_are_asked_once_and_others_for_each_name() {
+    let error = |state: &str| Error::new(Kind::Store, "x").field("state", state);
+    for state in ["no_answer", "unreachable", "sealed"] {
+        assert!(is_for_all_names(&error(state), false));
+    }
+    assert!(is_for_all_names(&error("locked"), true) && !is_for_all_names(&error("locked"), false));
+    assert!(!is_for_all_names(&error("denied"), true));
+}
