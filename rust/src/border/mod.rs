@@ -7,6 +7,7 @@
 mod arguments;
 mod calls;
 mod change;
+mod entry;
 mod import;
 mod many;
 mod projects;
@@ -44,6 +45,7 @@ pub fn start(op: &str, args: Value, session: &Value) -> Result<Task> {
         "delete_project" => projects::delete(&arguments, &session),
         "view_token" => tokens::view(&arguments, &session),
         "test_token" => tokens::test(&arguments, &session),
+        "set_token" => entry::set(&arguments, &session),
         "test_tokens" => many::test(&arguments, &session),
         "export_records" => records::export(&arguments, &session),
         "export_many" => many::export_all(&arguments, &session),

@@ -6,6 +6,7 @@
 
 mod blocking;
 mod command;
+pub(crate) mod entry;
 mod env;
 pub(crate) mod keep;
 mod keyring;

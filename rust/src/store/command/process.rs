@@ -13,27 +13,27 @@ mod windows;
 #[cfg(unix)]
 pub(in crate::store) use unix::Surroundings;
 #[cfg(unix)]
-pub(super) use unix::run;
+pub(in crate::store) use unix::{Running, run};
 #[cfg(not(unix))]
 pub(in crate::store) use windows::Surroundings;
 #[cfg(not(unix))]
-pub(super) use windows::run;
+pub(in crate::store) use windows::run;
 
 /// What is to be run.
-pub(super) struct Job {
-    pub(super) program: PathBuf,
-    pub(super) arguments: Vec<String>,
-    pub(super) surroundings: Surroundings,
+pub(in crate::store) struct Job {
+    pub(in crate::store) program: PathBuf,
+    pub(in crate::store) arguments: Vec<String>,
+    pub(in crate::store) surroundings: Surroundings,
     /// What stands on its standard input; nothing otherwise. Less than a pipe holds.
-    pub(super) input: Option<Zeroizing<Vec<u8>>>,
-    pub(super) limit: Duration,
+    pub(in crate::store) input: Option<Zeroizing<Vec<u8>>>,
+    pub(in crate::store) limit: Duration,
     /// What it may print at most.
-    pub(super) most: usize,
+    pub(in crate::store) most: usize,
 }
 
 /// How it ended.
 #[derive(Debug)]
-pub(super) enum End {
+pub(in crate::store) enum End {
     /// By itself, with a status and what it had printed.
     Exited(i32, Zeroizing<Vec<u8>>),
     /// By somebody's signal.

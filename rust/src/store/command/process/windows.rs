@@ -48,7 +48,7 @@ impl Surroundings {
 }
 
 /// Runs a program to its end.
-pub(in crate::store::command) fn run(job: Job, cancelled: &AtomicBool) -> Result<End> {
+pub(in crate::store) fn run(job: Job, cancelled: &AtomicBool) -> Result<End> {
     let until = Instant::now() + job.limit;
     let stdin = if job.input.is_some() { Stdio::piped() } else { Stdio::null() };
     let mut command = Command::new(&job.program);
