@@ -137,13 +137,12 @@ pub(crate) fn read_secret(
     fill(&mut file, cap).map(Some)
 }
 
+/// A file that is open, and the secret that it holds.
+pub(crate) type OwnSecret = (File, Zeroizing<Vec<u8>>);
+
 /// Reads a file with a secret that is this user's own and nobody else's to read or write: no link leads there, and
 /// root's will not do. It is opened for writing too where it is to be wiped afterwards, and has no second name then.
-pub(crate) fn read_own_secret(
-    path: &Path,
-    cap: usize,
-    to_wipe: bool,
-) -> std::result::Result<Option<(File, Zeroizing<Vec<u8>>)>, Unfit> {
+pub(crate) fn read_own_secret(path: &Path, cap: usize, to_wipe: bool) -> std::result::Result<Option<OwnSecret>, Unfit> {
     let (mut file, metadata) = match ordinary(path, OpenOptions::new().read(true).write(to_wipe), Links::Refused) {
         Err(Unfit::System(e)) if e.kind() == ErrorKind::NotFound => return Ok(None),
         opened => opened?,

@@ -55,12 +55,12 @@ impl Change {
     ) -> Result<T> {
         self.begin()?;
         let change = self.clone();
-        let made = tokio::spawn(async move {
+        let carried = tokio::spawn(async move {
             let result = make.await;
             change.set(if result.is_ok() { State::Made } else { State::Failed });
             result
         });
-        made.await.unwrap_or_else(|_| Err(Error::new(Kind::Internal, "a change broke off")))
+        carried.await.unwrap_or_else(|_| Err(Error::new(Kind::Internal, "a change broke off")))
     }
 
     fn begin(&self) -> Result<()> {

@@ -1,4 +1,4 @@
-//! The desktop's dialog: pinentry, as GnuPG asks for its passphrases; on macOS and Windows the system's own.
+//! The desktop's dialog: pinentry, as `GnuPG` asks for its passphrases; on macOS and Windows the system's own.
 //!
 //! A program in a process of its own asks, and prints what was entered into a pipe; it is run as the store `command`
 //! runs one, so nobody waits for it longer than for the person, and its output is in a buffer that wipes itself. (The
@@ -55,8 +55,8 @@ impl Dialog {
             most: ROOM,
         };
         match run(job, hold.flag())? {
-            End::Exited(status, output) => {
-                answer(status, output).unwrap_or_else(|why| Err(self.failed(&why, question)))
+            End::Exited(status, mut output) => {
+                answer(status, &mut output).unwrap_or_else(|why| Err(self.failed(&why, question)))
             }
             End::TooMuch => Err(too_long()),
             End::TooLate if hold.is_cancelled() => Err(given_up()),
@@ -118,7 +118,7 @@ impl Dialog {
 
 /// What the answer of the program means: the entry, or the person's no. An error of it in words, where it failed.
 #[cfg(not(any(target_os = "macos", windows)))]
-fn answer(_status: i32, output: Zeroizing<Vec<u8>>) -> std::result::Result<Result<Raw>, String> {
+fn answer(_status: i32, output: &mut Zeroizing<Vec<u8>>) -> std::result::Result<Result<Raw>, String> {
     let mut pin = Zeroizing::new(Vec::with_capacity(output.len()));
     for line in output.split(|byte| *byte == b'\n') {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -170,9 +170,9 @@ fn hex(digit: u8) -> Option<u8> {
 
 /// A dialog that was cancelled ends with 1.
 #[cfg(any(target_os = "macos", windows))]
-fn answer(status: i32, mut output: Zeroizing<Vec<u8>>) -> std::result::Result<Result<Raw>, String> {
+fn answer(status: i32, output: &mut Zeroizing<Vec<u8>>) -> std::result::Result<Result<Raw>, String> {
     match status {
-        0 => Ok(Ok(Raw::new(std::mem::take(&mut *output)))),
+        0 => Ok(Ok(Raw::new(std::mem::take(&mut **output)))),
         1 => Ok(Err(given_up())),
         status => Err(format!("it ended with status {status}")),
     }
@@ -185,7 +185,7 @@ mod tests {
     use crate::error::Kind;
 
     fn said(output: &str) -> std::result::Result<Result<Vec<u8>>, String> {
-        answer(0, Zeroizing::new(output.as_bytes().to_vec())).map(|raw| raw.map(|raw| raw.bytes().to_vec()))
+        answer(0, &mut Zeroizing::new(output.as_bytes().to_vec())).map(|raw| raw.map(|raw| raw.bytes().to_vec()))
     }
 
     #[test]

@@ -162,7 +162,7 @@ fn person(question: &Question, place: &Place, hold: &Hold) -> Result<(Raw, &'sta
     let behind = false;
     #[cfg(unix)]
     if !place.window {
-        match terminal::Reach::now()? {
+        match terminal::Reach::now() {
             terminal::Reach::Here(tty) => return Ok((terminal::read(tty, question, hold, LIMIT)?, "terminal")),
             terminal::Reach::Behind => behind = true,
             terminal::Reach::None => {}

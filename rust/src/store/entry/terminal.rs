@@ -52,13 +52,13 @@ pub(super) enum Reach {
 }
 
 impl Reach {
-    pub(super) fn now() -> Result<Self> {
+    pub(super) fn now() -> Self {
         let opened = File::options().read(true).write(true).custom_flags(OFlag::O_NOCTTY.bits()).open("/dev/tty");
-        let Ok(tty) = opened else { return Ok(Self::None) };
+        let Ok(tty) = opened else { return Self::None };
         match tcgetpgrp(&tty) {
-            Ok(group) if group == getpgrp() => Ok(Self::Here(tty)),
-            Ok(_) => Ok(Self::Behind),
-            Err(_) => Ok(Self::None),
+            Ok(group) if group == getpgrp() => Self::Here(tty),
+            Ok(_) => Self::Behind,
+            Err(_) => Self::None,
         }
     }
 }
