@@ -46,6 +46,8 @@ case $purpose in
       has secret-tool || need "secret-tool (of libsecret)" libsecret-tools
       has pass || need "pass (https://www.passwordstore.org)" pass
       has gpg && has gpgconf || need "GnuPG" gnupg
+      has pinentry-curses || need "pinentry-curses" pinentry-curses
+      has tmux || need "tmux" tmux
     fi
     ;;
   docs) wanted="$wanted roxygen2" ;;

@@ -60,6 +60,15 @@ stage_memory() {
   sh tools/install.sh && sh tests/memory/run.sh
 }
 
+# A person at a terminal, played by tmux.
+stage_terminal() {
+  if [ "$(uname -s)" != Linux ]; then
+    echo "not run: it needs a keyring of its own, as Linux has it"
+    return 0
+  fi
+  sh tools/install.sh && sh tests/terminal/run.sh
+}
+
 stage_build() {
   sh tools/stage.sh build/stage/keycap && rm -rf build/check && mkdir -p build/check &&
     (cd build/check && run R CMD build "$root/build/stage/keycap") && ls build/check
@@ -135,7 +144,7 @@ cpu() {
   awk 'NR == 2 { for (i = 1; i <= 2; i++) { split($i, t, "[ms]"); s += t[1] * 60 + t[2] } printf "%d", s }' build/log/times
 }
 
-all="locks claims format clippy core pycap build check home compare memory"
+all="locks claims format clippy core pycap build check home compare memory terminal"
 stages=${*:-$all}
 mkdir -p build/log
 table=""

@@ -134,7 +134,56 @@ pub(crate) fn read_secret(
     if eyes == Eyes::Few && std::os::unix::fs::MetadataExt::mode(&metadata) & 0o004 != 0 {
         return Err(Unfit::Exposed);
     }
-    // Its full size from the start: a buffer that grows leaves copies behind.
+    fill(&mut file, cap).map(Some)
+}
+
+/// A file that is open, and the secret that it holds.
+pub(crate) type OwnSecret = (File, Zeroizing<Vec<u8>>);
+
+/// Reads a file with a secret that is this user's own and nobody else's to read or write: no link leads there, and
+/// root's will not do. It is opened for writing too where it is to be wiped afterwards, and has no second name then.
+pub(crate) fn read_own_secret(path: &Path, cap: usize, to_wipe: bool) -> std::result::Result<Option<OwnSecret>, Unfit> {
+    let (mut file, metadata) = match ordinary(path, OpenOptions::new().read(true).write(to_wipe), Links::Refused) {
+        Err(Unfit::System(e)) if e.kind() == ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let mode = metadata.mode() & 0o777;
+        match own(&metadata, Root::Refused) {
+            Err(Foreign::Owner(owner)) => return Err(Unfit::Foreign(Foreign::Owner(owner))),
+            _ if mode & 0o077 != 0 => return Err(Unfit::NotPrivate(mode)),
+            _ => {}
+        }
+    }
+    if to_wipe && !only_name(&metadata) {
+        return Err(Unfit::SeveralNames);
+    }
+    let bytes = fill(&mut file, cap)?;
+    Ok(Some((file, bytes)))
+}
+
+/// Overwrites an open file, makes that durable, and takes its name away, if the name is still its own.
+pub(crate) fn wipe(path: &Path, file: &mut File) -> io::Result<()> {
+    use std::io::Seek;
+    let metadata = file.metadata()?;
+    file.rewind()?;
+    io::copy(&mut io::repeat(0).take(metadata.len()), file)?;
+    file.sync_all()?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let there = fs::symlink_metadata(path)?;
+        if (there.dev(), there.ino()) != (metadata.dev(), metadata.ino()) {
+            return Err(ErrorKind::NotFound.into());
+        }
+    }
+    fs::remove_file(path)
+}
+
+/// The whole of a file with a secret. The buffer has its full size from the start: one that grows leaves copies behind.
+fn fill(file: &mut File, cap: usize) -> std::result::Result<Zeroizing<Vec<u8>>, Unfit> {
     let mut bytes = Zeroizing::new(vec![0_u8; cap + 1]);
     let mut length = 0;
     while length < bytes.len() {
@@ -149,7 +198,7 @@ pub(crate) fn read_secret(
         return Err(Unfit::TooLarge(cap as u64));
     }
     bytes.truncate(length);
-    Ok(Some(bytes))
+    Ok(bytes)
 }
 
 /// Whether a symbolic link is followed to what it leads to.
@@ -256,6 +305,9 @@ pub(crate) enum Unfit {
     /// Everybody may read it, and it holds a secret.
     #[cfg(unix)]
     Exposed,
+    /// Others than its owner may read or write it, by this mode, and it holds a token.
+    #[cfg(unix)]
+    NotPrivate(u32),
 }
 
 impl From<io::Error> for Unfit {
@@ -282,6 +334,8 @@ impl Unfit {
             Self::Foreign(Foreign::WritableByOthers) => "may be changed by others than its owner".to_owned(),
             #[cfg(unix)]
             Self::Exposed => "holds a secret and may be read by everybody".to_owned(),
+            #[cfg(unix)]
+            Self::NotPrivate(mode) => format!("has the mode {mode:04o}, so it is not for its owner alone"),
             #[cfg(not(unix))]
             Self::Foreign(foreign) => match *foreign {},
         }
@@ -307,6 +361,10 @@ impl Unfit {
             #[cfg(unix)]
             Self::Exposed => {
                 format!("`chmod 600 {place}` keeps others from it; what they may have read should be replaced")
+            }
+            #[cfg(unix)]
+            Self::NotPrivate(_) => {
+                format!("`chmod 600 {place}` keeps others from it; if they may have read the token, regenerate it")
             }
             #[cfg(not(unix))]
             Self::Foreign(foreign) => match *foreign {},

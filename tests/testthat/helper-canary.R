@@ -282,6 +282,7 @@ canary_walk <- function(store) {
   on_sandbox <- setup("LIVE", sandbox$redcap_uri, token_name = "CANARY_LIVE")
   step("test_project_token", "it works", function() test_project_token(on_sandbox))
   step("view_project_token", "it works", function() view_project_token(on_sandbox))
+  canary_entries(step, canary, give, setup("SET", uri, token_name = "CANARY_SET"), store)
   exported <- step("export_records", "records", function() export_records(on_sandbox, choices = "factor", tz = "Europe/Vienna"))
   step("conversion_problems", "of an export", function() conversion_problems(exported))
   step("conversion_problems", "of something else", function() conversion_problems(on_sandbox))
@@ -400,6 +401,13 @@ canary_walk <- function(store) {
     export_many = function(token) list(project, choices = token),
     export_many = function(token) list(project, tz = token),
     export_many = function(token) list(project, to = token),
+    set_project_token = function(token) list(token),
+    set_project_token = function(token) list(project, token),
+    set_project_token = function(token) list(project, from = token),
+    set_project_token = function(token) list(project, fd = token),
+    set_project_token = function(token) list(project, file = token),
+    set_project_token = function(token) list(project, wipe = token),
+    set_project_token = function(token) list(spoilt("token_name", token), "command"),
     redcap_call = function(token) list(token, "record"),
     redcap_call = function(token) list(project, token),
     redcap_call = function(token) list(project, "record", token),
@@ -555,4 +563,41 @@ lock_keyring <- function() {
     "call", "--session", "--dest", "org.freedesktop.secrets", "--object-path", "/org/freedesktop/secrets",
     "--method", "org.freedesktop.Secret.Service.Lock", shQuote("['/org/freedesktop/secrets/collection/login']")
   ), stdout = TRUE)
+}
+
+# Tokens that come in by files, descriptors and other stores; what keycap keeps of them is in the store alone.
+canary_entries <- function(step, canary, give, project, store) {
+  folder <- withr::local_tempdir()
+  local_pass(folder)
+  file <- file.path(folder, "token")
+  holds <- function(text) {
+    writeLines(text, file)
+    Sys.chmod(file, "600")
+  }
+  set <- function(...) set_project_token(project, ..., test = FALSE)
+  holds(canary())
+  step("set_project_token", "from a file", function() set("command", file = file))
+  step("set_project_token", "a file that others may read", function() {
+    Sys.chmod(file, "644")
+    set("command", file = file)
+  })
+  holds(canary())
+  step("set_project_token", "from a file that is wiped", function() set("command", file = file, wipe = TRUE))
+  holds(canary())
+  step("set_project_token", "a store that is only read", function() set("env", file = file))
+  step("set_project_token", "no such store", function() set("nowhere", file = file))
+  if (store == "keyring") {
+    step("set_project_token", "into the keyring", function() set(file = file))
+  }
+  give("CANARY_SET", canary())
+  step("set_project_token", "from another store", function() set("command", from = store))
+  for (text in c(paste0(canary(), "x"), canary(64), paste(canary(), "# mine"), paste0("{", canary(), "}%s"))) {
+    holds(text)
+    step("set_project_token", "no token", function() set("command", file = file))
+  }
+  step("set_project_token", "no such descriptor", function() set("command", fd = 99))
+  step("set_project_token", "nothing there", function() set("command", from = "vault"))
+  withr::local_envvar(PASS_FAILS = "yes")
+  holds(canary())
+  step("set_project_token", "a store that fails", function() set("command", file = file))
 }

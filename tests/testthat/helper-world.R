@@ -91,3 +91,32 @@ alive <- function(pid) {
   state <- tryCatch(readLines(sprintf("/proc/%s/stat", pid), warn = FALSE), error = function(e) ") Z", warning = function(w) ") Z")
   !grepl(") Z", state, fixed = TRUE)
 }
+
+# A store `command` in a folder: a stand-in for `pass`, which keeps its items as files there, and fails on demand.
+local_pass <- function(folder, frame = parent.frame()) {
+  pass <- file.path(folder, "pass")
+  writeLines(c(
+    "#!/bin/sh",
+    "[ \"$PASS_FAILS\" = yes ] && { cat; exit 2; }",
+    sprintf("cd '%s' || exit 2", folder),
+    "for item; do :; done",
+    "item=kept-$(basename \"$item\")",
+    "case $1 in",
+    "show) [ -f \"$item\" ] || exit 1; cat \"$item\" ;;",
+    "insert) cat > \"$item\" ;;",
+    "rm) rm \"$item\" ;;",
+    "esac"
+  ), pass)
+  Sys.chmod(pass, "700")
+  config <- file.path(tools::R_user_dir("keycap", "config"), "config.toml")
+  dir.create(dirname(config), recursive = TRUE, showWarnings = FALSE)
+  writeLines(c("[command]", "preset = \"pass\"", sprintf("program = \"%s\"", pass)), config)
+  withr::defer(unlink(config), envir = frame)
+  invisible(folder)
+}
+
+# The entries of the user's audit log.
+audit_entries <- function() {
+  lines <- unlist(lapply(grep("[.]jsonl$", audit_files(), value = TRUE), readLines, warn = FALSE))
+  grep("\"phase\":", lines, value = TRUE)
+}

@@ -47,6 +47,22 @@ impl Change {
         result
     }
 
+    /// As [`Change::make`], for a change that waits: nothing is left to wait for before it, and once it has begun it is
+    /// carried through, also where the operation is cancelled.
+    pub(super) async fn carry_through<T: Send + 'static>(
+        &self,
+        make: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        self.begin()?;
+        let change = self.clone();
+        let carried = tokio::spawn(async move {
+            let result = make.await;
+            change.set(if result.is_ok() { State::Made } else { State::Failed });
+            result
+        });
+        carried.await.unwrap_or_else(|_| Err(Error::new(Kind::Internal, "a change broke off")))
+    }
+
     fn begin(&self) -> Result<()> {
         let mut state = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
         if *state == State::Cancelled {
@@ -116,6 +132,34 @@ mod tests {
         assert_eq!(change.cancel(), Fate::Made);
         assert_eq!(thread.join().unwrap().unwrap(), 7);
         assert_eq!(change.cancel(), Fate::Made);
+    }
+
+    #[test]
+    fn a_change_that_waits_is_carried_through_when_its_operation_is_dropped() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let change = Change::new();
+        runtime.block_on(async {
+            let (go, wait) = tokio::sync::oneshot::channel::<()>();
+            {
+                let work = change.carry_through(async move {
+                    wait.await.unwrap();
+                    Ok(7)
+                });
+                let mut work = std::pin::pin!(work);
+                tokio::select! {
+                    biased;
+                    _ = &mut work => unreachable!(),
+                    () = tokio::time::sleep(Duration::from_millis(20)) => {}
+                }
+            }
+            go.send(()).unwrap();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        });
+        assert_eq!(change.cancel(), Fate::Made);
+        let change = Change::new();
+        assert_eq!(change.cancel(), Fate::NotMade);
+        let never = runtime.block_on(change.carry_through(async { Ok(()) }));
+        assert_eq!(never.unwrap_err().kind, Kind::Interrupted);
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod arguments;
 mod audited;
 mod calls;
 mod change;
+mod entry;
 mod import;
 mod keep;
 mod many;
@@ -50,6 +51,7 @@ pub fn start(op: &str, args: Value, session: &Value) -> Result<Task> {
         "move_token" => keep::relocate(&arguments, &session),
         "remove_token" => keep::remove(&arguments, &session),
         "list_tokens" => keep::list(&arguments, &session),
+        "set_token" => entry::set(&arguments, &session),
         "test_tokens" => many::test(&arguments, &session),
         "export_records" => records::export(&arguments, &session),
         "export_many" => many::export_all(&arguments, &session),

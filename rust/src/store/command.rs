@@ -3,7 +3,7 @@
 //! It is started without a shell, in a process group of its own; its standard error goes nowhere, since it may say
 //! anything. Which program that is, the user's or the site's settings file says and nobody else.
 
-mod process;
+pub(super) mod process;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

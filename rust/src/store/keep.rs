@@ -2,7 +2,7 @@
 //!
 //! The entries in the audit log are the caller's: one before the change, its outcome after it.
 
-use super::{Found, STORES, State, Store, Wanted, find, found, names, unknown_store};
+use super::{Found, Reach, STORES, State, Store, Wanted, find, found, names, unknown_store};
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
 use crate::token::{Form, Secret};
@@ -45,6 +45,25 @@ pub(crate) async fn put(ctx: &Ctx, store: &str, wanted: &Wanted, secret: &Secret
         .hint("look what the store holds with `view_project_token()`; a pinned version in the settings is one cause")
         .field("state", "read_back");
     Err(named(error, source, wanted))
+}
+
+/// Whether a store takes tokens, asked before a person is. A locked one does: it is unlocked, or says so, later.
+///
+/// # Errors
+/// As [`get`]; `store` too where the store is not on this machine or is only read.
+pub(crate) async fn takes_tokens(ctx: &Ctx, store: &str) -> Result<()> {
+    let store = opened(ctx, store)?;
+    let source = store.name();
+    let (state, message) = match store.state().await.map_err(|error| error.field("store", source))?.reach {
+        Reach::Ready | Reach::Locked => return Ok(()),
+        Reach::ReadOnly => ("read_only", format!("`{source}` is only read, so no token is set there")),
+        Reach::NotHere(why) => ("not_here", why),
+    };
+    Err(Error::new(Kind::Store, message)
+        .hint("give another store by `store`, or put the token there by that store's own means")
+        .hint("`vignette(\"tokens\", package = \"keycap\")` tells which stores there are, and how each is set up")
+        .field("state", state)
+        .field("store", source))
 }
 
 /// Removes what stands under a name in one store; false where there was nothing.

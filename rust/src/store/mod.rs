@@ -7,6 +7,7 @@
 mod aws;
 mod blocking;
 mod command;
+pub(crate) mod entry;
 mod env;
 mod json;
 pub(crate) mod keep;

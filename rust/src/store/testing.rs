@@ -138,9 +138,6 @@ pub(crate) fn looked_into<T>(look_up: impl FnOnce(String) -> T) -> bool {
 #[cfg(target_os = "linux")]
 pub(crate) fn left_by(test: &str, place: &str, keeps: bool, secret: &str) -> usize {
     use std::io::BufRead;
-    use std::os::unix::fs::FileExt;
-    /// A length that nothing but the secret has by chance.
-    const PART: usize = 12;
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(INSIDE, "1").env(PLACE, place);
     if keeps {
@@ -150,9 +147,22 @@ pub(crate) fn left_by(test: &str, place: &str, keeps: bool, secret: &str) -> usi
     let mut child = command.stdin(piped()).stdout(piped()).spawn().unwrap();
     let mut lines = std::io::BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
     assert!(lines.any(|line| line.ends_with("looked up")), "`{test}` made no look-up");
+    let found = found_in(child.id(), secret);
+    drop(child.stdin.take());
+    let _ = lines.count();
+    assert!(child.wait().unwrap().success());
+    found
+}
+
+/// How often parts of a secret are in the memory of another process.
+#[cfg(target_os = "linux")]
+pub(super) fn found_in(pid: u32, secret: &str) -> usize {
+    use std::os::unix::fs::FileExt;
+    /// A length that nothing but the secret has by chance.
+    const PART: usize = 12;
     let parts: Vec<&[u8]> = secret.as_bytes().windows(PART).collect();
-    let memory = std::fs::File::open(format!("/proc/{}/mem", child.id())).unwrap();
-    let maps = std::fs::read_to_string(format!("/proc/{}/maps", child.id())).unwrap();
+    let memory = std::fs::File::open(format!("/proc/{pid}/mem")).unwrap();
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
     let mut found = 0;
     for line in maps.lines().filter(|line| line.split(' ').nth(1).is_some_and(|rights| rights.starts_with("rw"))) {
         let (start, end) = line.split(' ').next().unwrap().split_once('-').unwrap();
@@ -162,8 +172,5 @@ pub(crate) fn left_by(test: &str, place: &str, keeps: bool, secret: &str) -> usi
         let here = |window: &[u8]| window[0].is_ascii_graphic() && parts.contains(&window);
         found += bytes[..length].windows(PART).filter(|window| here(window)).count();
     }
-    drop(child.stdin.take());
-    let _ = lines.count();
-    assert!(child.wait().unwrap().success());
     found
 }

@@ -13,7 +13,7 @@ mod windows;
 #[cfg(unix)]
 pub(in crate::store) use unix::Surroundings;
 #[cfg(unix)]
-pub(in crate::store) use unix::run;
+pub(in crate::store) use unix::{Running, run};
 #[cfg(not(unix))]
 pub(in crate::store) use windows::Surroundings;
 #[cfg(not(unix))]

@@ -141,7 +141,7 @@ pub(in crate::store) fn run(job: Job, cancelled: &AtomicBool) -> Result<End> {
 }
 
 /// A program that runs. Dropped before its end, it is killed with its group.
-struct Running {
+pub(in crate::store) struct Running {
     pid: Pid,
     reaped: bool,
     stdin: Option<std::io::PipeWriter>,
@@ -149,7 +149,8 @@ struct Running {
 }
 
 impl Running {
-    fn start(job: &Job) -> nix::Result<Self> {
+    /// Starts it, with a pipe for its standard input where the job has one. On a thread with all signals blocked.
+    pub(in crate::store) fn start(job: &Job) -> nix::Result<Self> {
         let errno = |error: std::io::Error| Errno::from_raw(error.raw_os_error().unwrap_or(0));
         let pipe = || std::io::pipe().map_err(errno);
         let (stdout, its_stdout) = pipe()?;
@@ -181,6 +182,11 @@ impl Running {
         let line: Vec<&CStr> = std::iter::once(&program).chain(&arguments).map(CString::as_c_str).collect();
         let pid = posix_spawn(program.as_c_str(), &files, &attributes, &line, job.surroundings.0.variables.as_slice())?;
         Ok(Self { pid, reaped: false, stdin, stdout })
+    }
+
+    /// Whether it has printed something, or closed its output, within a time.
+    pub(in crate::store) fn has_printed(&mut self, wait: Duration) -> bool {
+        is_ready(&self.stdout, wait).unwrap_or(false) && self.stdout.read(&mut [0]).is_ok_and(|length| length > 0)
     }
 
     /// How it ended, if it has.

@@ -1,0 +1,217 @@
+//! Setting a token: it comes in without the host, and goes into a store.
+
+use std::path::PathBuf;
+
+use super::arguments::{Arguments, Session, wrong};
+use super::change::{Change, Fate};
+use super::{ctx_with, tokens};
+use crate::audit::{self, Entry, Outcome};
+use crate::ctx::Ctx;
+use crate::error::{Error, Kind, Result};
+use crate::net::io::{self, Task};
+use crate::project::{Bound, Project, Registries};
+use crate::redcap::{audit_folder, call_id, wanted};
+use crate::store::entry::{Entered, Hold, Place, Question, Way, enter};
+use crate::store::{self, Environment, Wanted, keep};
+use crate::token::Form;
+use crate::value::{Column, Table, Value};
+
+/// `set_token`: `project`, `store`, and where the token comes from: nothing (a person is asked), or one of `from` (a
+/// store), `fd` (a descriptor's number) and `file` (with `wipe`); `gui`: what the host calls its user interface. Answers
+/// one row of facts and the lines to print.
+pub(super) fn set(arguments: &Arguments, session: &Session) -> Result<Task> {
+    let project = tokens::project(arguments)?;
+    let sandbox = session.is_sandbox(&project.redcap_uri);
+    let store = arguments.text("store")?;
+    let way = way(arguments)?;
+    let asked = match &way {
+        Way::Store(from) => vec![store.as_str(), from.as_str()],
+        _ => vec![store.as_str()],
+    };
+    let mut ctx = ctx_with(session, Environment::take(&project.token_name), &asked)?;
+    // Who enters a token can answer a keyring's question too.
+    ctx.settings.interactive |= matches!(way, Way::Person);
+    let place = Place::take(&arguments.optional_text("gui")?.unwrap_or_default());
+    let (hold, change) = (Hold::default(), Change::new());
+    let (its_hold, its_change) = (hold.clone(), change.clone());
+    let name = project.token_name.as_str().to_owned();
+    let task = io::start(move |log| async move {
+        let ctx = Ctx { log, ..ctx };
+        let project = bound(&ctx, &project, sandbox)?;
+        let wanted = wanted(&project, sandbox);
+        keep::takes_tokens(&ctx, &store).await?;
+        let question = Question {
+            project: project.short_name.as_str().to_owned(),
+            token_name: project.token_name.as_str().to_owned(),
+            store: store.clone(),
+            kept: project.dir_path.is_some() && !sandbox,
+        };
+        let entered = enter(&ctx, way, &wanted, question, place, &its_hold).await?;
+        put(ctx, project, wanted, store, sandbox, entered, &its_change).await
+    })?;
+    Ok(task.with_last_word(move || {
+        hold.cancel();
+        match change.cancel() {
+            Fate::NotMade => format!("interrupted: nothing was stored under `{name}`"),
+            Fate::Made => format!("interrupted, but the token under `{name}` is stored: that was done before"),
+            Fate::UnderWay => format!("interrupted too late: the token under `{name}` is being stored"),
+        }
+    }))
+}
+
+fn way(arguments: &Arguments) -> Result<Way> {
+    let (from, file) = (arguments.optional_text("from")?, arguments.optional_text("file")?);
+    let fd = arguments.value("fd").map(|_| arguments.whole("fd")).transpose()?;
+    let wipe = arguments.flag("wipe")?;
+    if wipe && file.is_none() {
+        return Err(wrong("wipe", "is about `file`, which is missing"));
+    }
+    match (from, fd, file) {
+        (None, None, None) => Ok(Way::Person),
+        (Some(store), None, None) => Ok(Way::Store(store)),
+        (None, Some(number), None) => Ok(Way::Descriptor(number)),
+        (None, None, Some(path)) => Ok(Way::File { path: PathBuf::from(path), wipe }),
+        _ => Err(wrong("from", "`fd` and `file` are three ways to give the token; take one of them")
+            .hint("without any of them you are asked for it")),
+    }
+}
+
+/// The project as the registry has it: an object from elsewhere may say that it has another project's token name, whose
+/// token would be overwritten.
+fn bound(ctx: &Ctx, project: &Project, sandbox: bool) -> Result<Project> {
+    let name = project.token_name.as_str();
+    if sandbox && store::is_sample(&project.token_name) {
+        return Err(Error::new(Kind::Store, format!("the sandbox's token `{name}` is a constant, and is not set"))
+            .hint("to try this out, set a project up with a `token_name` of your own")
+            .field("store", "sandbox"));
+    }
+    match Registries::new(&ctx.dirs).bound(project, sandbox)? {
+        Bound::Here(entry) => Ok(*entry),
+        Bound::Elsewhere(_) => {
+            let message = format!("`{}` is not set up here as the object says", project.short_name.as_str());
+            Err(Error::new(Kind::Project, message)
+                .hint("set it up yourself with `setup_project()`, then set its token")
+                .field("token_name", name))
+        }
+    }
+}
+
+/// The entry in the audit log, the token into the store and back, the outcome, and what there is to say.
+async fn put(
+    ctx: Ctx,
+    project: Project,
+    wanted: Wanted,
+    store: String,
+    sandbox: bool,
+    entered: Entered,
+    change: &Change,
+) -> Result<Value> {
+    let print = entered.found.secret.fingerprint().to_string();
+    let replaced = there(&ctx, &store, &wanted).await?;
+    let entry = audit::Change {
+        call_id: call_id(&ctx)?,
+        action: "set_token",
+        project: Some(project.short_name.as_str().to_owned()),
+        token_name: Some(project.token_name.as_str().to_owned()),
+        store: Some(store.clone()),
+        from: Some(entered.found.source.to_owned()),
+        fingerprint: Some(print.clone()),
+        replaced: replaced.clone(),
+        detail: None,
+    };
+    let row = row(&project, &entry);
+    let (its_ctx, its_store, its_wanted) = (ctx.clone(), store.clone(), wanted.clone());
+    let made = async move {
+        let log = its_ctx.shared.audit.at(&audit_folder(&its_ctx, sandbox), &its_ctx.clock);
+        let mut outcome = Outcome { call_id: entry.call_id.clone(), ..Outcome::default() };
+        log.note(Entry::Change(entry)).await?;
+        let started = its_ctx.clock.elapsed();
+        let Entered { found, wipe } = entered;
+        let put = keep::put(&its_ctx, &its_store, &its_wanted, &found.secret, &found.form).await;
+        drop(found);
+        outcome.duration = its_ctx.clock.elapsed().saturating_sub(started);
+        outcome.class = put.as_ref().map_or_else(|error| error.kind.as_str(), |()| "ok").to_owned();
+        let noted = log.note(Entry::Changed(outcome)).await;
+        put?;
+        let wiped = match wipe {
+            Some(wipe) => io::blocking(move || wipe.carry_out()).await,
+            None => Ok(()),
+        };
+        noted?;
+        Ok(wiped)
+    };
+    let wiped = change.carry_through(made).await?;
+    if let Err(error) = wiped {
+        let hints = error.hints.join("; ");
+        ctx.log.warning(format!("the token is stored, but its file is still there: {} ({hints})", error.message));
+    }
+    say_what_counts(&ctx, &wanted, &store, &print).await;
+    let mut lines: Vec<(String, Value)> = Vec::new();
+    let mut line = |label: &str, text: &str| lines.push((label.to_owned(), text.into()));
+    line("token name", project.token_name.as_str());
+    line("store", &store);
+    line("fingerprint", &print);
+    match replaced {
+        Some(before) if before == print => line("before", "the same token"),
+        Some(before) => line("before", &format!("{before}, which is replaced")),
+        None => {}
+    }
+    let message = format!("the token is stored: written to `{store}`, read back and compared");
+    let short_name = project.short_name.as_str();
+    let hints = vec![format!("`test_project_token(\"{short_name}\")` asks REDCap whether it works")];
+    Ok(Value::list([
+        ("row", Value::Table(row)),
+        ("message", message.into()),
+        ("lines", Value::List(lines)),
+        ("hints", hints.into()),
+    ]))
+}
+
+/// The fingerprint of what stands there now. Items that differ are no obstacle: all get the new token.
+async fn there(ctx: &Ctx, store: &str, wanted: &Wanted) -> Result<Option<String>> {
+    match keep::get(ctx, store, wanted).await {
+        Ok(found) => {
+            let token = found.filter(|found| found.form == Form::Project);
+            Ok(token.map(|found| found.secret.fingerprint().to_string()))
+        }
+        Err(error)
+            if error.fields.iter().any(|(name, value)| name == "state" && value.as_text() == Some("differing")) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// A token that no look-up finds, or not first, will surprise somebody.
+async fn say_what_counts(ctx: &Ctx, wanted: &Wanted, store: &str, print: &str) {
+    let name = wanted.token_name.as_str();
+    if !ctx.settings.order.iter().any(|asked| asked == store) {
+        ctx.log
+            .warning(format!("`{store}` is not among the stores that are asked for a token: see the setting `stores`"));
+        return;
+    }
+    if let Ok(Some(found)) = store::look_up(ctx, wanted).await
+        && found.source != store
+        && found.secret.fingerprint().to_string() != print
+    {
+        let source = found.source;
+        ctx.log.warning(format!(
+            "`{source}` is asked before `{store}` and holds something else under `{name}`, which is used"
+        ));
+    }
+}
+
+fn row(project: &Project, entry: &audit::Change) -> Table {
+    let text = |text: Option<&str>| Column::text([text]);
+    Table {
+        columns: vec![
+            ("short_name".into(), text(Some(project.short_name.as_str()))),
+            ("token_name".into(), text(entry.token_name.as_deref())),
+            ("store".into(), text(entry.store.as_deref())),
+            ("from".into(), text(entry.from.as_deref())),
+            ("fingerprint".into(), text(entry.fingerprint.as_deref())),
+            ("replaced".into(), text(entry.replaced.as_deref())),
+        ],
+    }
+}
