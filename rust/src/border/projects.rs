@@ -83,7 +83,7 @@ async fn say_token(ctx: &Ctx, project: &Project, sandbox: bool) -> bool {
             return true;
         }
         Ok(Some(found)) => malformed(ctx, project, &found),
-        Ok(None) => blank(project),
+        Ok(None) => blank(ctx, project),
         Err(error) => error,
     };
     ctx.log.note(trouble.message);

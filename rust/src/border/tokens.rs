@@ -120,7 +120,7 @@ fn facts(ctx: &Ctx, project: &Project, found: Option<&Found>) -> Value {
     } else {
         line("set", "no: blank (unset or empty) in every store".to_owned());
     }
-    let hints = if found.is_some() { Vec::new() } else { blank(project).hints };
+    let hints = if found.is_some() { Vec::new() } else { blank(ctx, project).hints };
     Value::list([("row", Value::Table(row)), ("lines", Value::List(lines)), ("hints", hints.into())])
 }
 

@@ -8,6 +8,7 @@ mod echoes;
 mod faults;
 #[cfg(target_os = "linux")]
 mod memory;
+mod missing;
 mod redirects;
 mod world;
 mod writes;
