@@ -189,8 +189,14 @@ setting_lines <- function(settings, files) {
     place[place == files$path[n]] <- c(yours = "your file", institution = "the institution's file")[[files$file[n]]]
   }
   place <- paste0("(", place, ifelse(settings$locked, ", locked", ""), ")")
-  value <- ifelse(is.na(settings$value), "not set", mask_tokens(settings$value))
-  c("settings", paste(" ", format(settings$setting), one_line(value), one_line(place)))
+  # Who locks a whole table locks more settings than there is to say about.
+  bare <- is.na(settings$value)
+  said <- settings[!bare, ]
+  c(
+    "settings",
+    paste(" ", format(said$setting), one_line(mask_tokens(said$value)), one_line(place[!bare])),
+    if (any(bare)) paste("  locked, with the built-in value:", paste(settings$setting[bare], collapse = ", "))
+  )
 }
 
 file_lines <- function(files, settings) {
