@@ -481,7 +481,7 @@ fn plain(value: &Toml) -> String {
             let members = table.iter().map(|(name, value)| format!("{name} = {}", plain(value)));
             members.collect::<Vec<_>>().join("; ")
         }
-        other => other.type_str().to_owned(),
+        Toml::Datetime(time) => time.to_string(),
     }
 }
 

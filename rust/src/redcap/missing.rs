@@ -24,24 +24,28 @@ pub(crate) fn blank(ctx: &Ctx, project: &Project) -> Error {
 
 /// Where a token goes in a store, and how.
 fn place(store: &str, settings: &StoreSettings, name: &str, short_name: &str) -> String {
-    let set = format!("`set_project_token(\"{short_name}\", store = \"{store}\")` asks for it and puts it there");
+    let set = format!("`set_project_token(\"{short_name}\", store = \"{store}\")`");
     let StoreSettings { vault, aws, command, .. } = settings;
     match store {
         "vault" => {
             let path = vault.path.fill(name, short_name).unwrap_or_default();
-            format!("in the vault: path `{}/{path}`, field `{}`; {set}, where you may write", vault.mount, vault.field)
+            let (mount, field) = (&vault.mount, &vault.field);
+            format!(
+                "put it into the vault, under the path `{mount}/{path}` in the field `{field}`: {set}, if you may write there"
+            )
         }
         "aws" => {
             let secret = aws.name.fill(name, short_name).unwrap_or_default();
-            let field = aws.field.as_ref().map(|field| format!(", field `{field}`")).unwrap_or_default();
-            format!("in AWS Secrets Manager: the secret `{secret}`{field}; {set}, where you may write")
+            let field = aws.field.as_ref().map(|field| format!(" in the field `{field}`")).unwrap_or_default();
+            format!("put it into AWS Secrets Manager, as the secret `{secret}`{field}: {set}, if you may write there")
         }
         "command" => match command {
-            Some(command) if command.write.is_some() => format!("with `{}`: {set}", command.program),
-            Some(command) => format!("with `{}` itself: keycap only reads there", command.program),
-            None => "set the store `command` up with `configure_stores()`: it is in the order, and not here".to_owned(),
+            Some(command) if command.write.is_some() => format!("put it where `{}` has it: {set}", command.program),
+            Some(command) => format!("put it where `{}` has it, by that program's own means", command.program),
+            None => "`command` is among the stores that are asked, and not set up: `configure_stores()` does that"
+                .to_owned(),
         },
-        _ => format!("in `{store}`: {set}"),
+        _ => format!("put it into the store `{store}`: {set} asks for it"),
     }
 }
 

@@ -7,8 +7,8 @@ use toml::de::{DeTable, DeValue};
 use toml::{Spanned, Table, Value as Toml};
 
 /// What a new file begins with.
-const TITLE: &str = "# Settings of keycap; `?keycap_settings` in R explains them. `configure_stores()` changes this file and keeps\n\
-                     # what else stands in it.\n\n";
+const TITLE: &str = "# Settings of keycap: `?keycap_settings` in R explains them.\n\
+                     # `configure_stores()` changes this file, and keeps what else stands in it.\n\n";
 
 /// What one name at the top of a file is to be: a value, a table with these members and no others, or nothing.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,12 +37,12 @@ impl Wish {
 /// The text with the wishes in it. `None` where that cannot be done without touching anything else: the text is read
 /// again, and says what was wished for and what it said before, or it is not given.
 pub(super) fn edited(text: &str, wishes: &[Wish]) -> Option<String> {
-    let mut wished: Table = text.parse().ok()?;
+    let mut goal: Table = text.parse().ok()?;
     let mut now = text.to_owned();
     for wish in wishes {
-        let before = wished.clone();
-        wish.apply(&mut wished);
-        if before == wished {
+        let before = goal.clone();
+        wish.apply(&mut goal);
+        if before == goal {
             continue;
         }
         if now.trim().is_empty() {
@@ -52,7 +52,7 @@ pub(super) fn edited(text: &str, wishes: &[Wish]) -> Option<String> {
         let edits = Edits::of(&now, parsed.get_ref(), before.get(wish.name), wish);
         now = edits.made(&now);
     }
-    (now.parse::<Table>().ok()? == wished).then_some(now)
+    (now.parse::<Table>().ok()? == goal).then_some(now)
 }
 
 /// Parts of a text that are replaced.
@@ -63,13 +63,14 @@ impl Edits {
         let mut edits = Self(Vec::new());
         let there = root.iter().find(|(key, _)| key.get_ref() == wish.name);
         match (&wish.to, there) {
-            (Some(Toml::Table(members)), Some((key, value))) => match (value.get_ref(), form(text, key, value)) {
-                (DeValue::Table(old), Form::Headed) => edits.members(text, key, old, before, members),
-                _ => {
+            (Some(Toml::Table(members)), Some((key, value))) => {
+                if let (DeValue::Table(old), Form::Headed) = (value.get_ref(), form(text, key, value)) {
+                    edits.members(text, key, old, before, members);
+                } else {
                     edits.away(text, key, value);
                     edits.new_table(text, wish.name, members);
                 }
-            },
+            }
             (Some(Toml::Table(members)), None) => edits.new_table(text, wish.name, members),
             (Some(new), Some((_, old))) => edits.replace(old.span(), written(new)),
             (Some(new), None) => {
@@ -395,7 +396,7 @@ preset = \"pass\"
                 for line in chosen {
                     if line.starts_with('#') || line.is_empty() || seen.insert(format!("{shift}{line}")) {
                         let prefix = if line.starts_with('#') || line.is_empty() { "" } else { prefix };
-                        text += &format!("{prefix}{line}\n");
+                        text.extend([prefix, line, "\n"]);
                     }
                 }
                 text

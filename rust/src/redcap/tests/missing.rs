@@ -27,16 +27,21 @@ fn where_it_is_not_asked_the_stores_that_are_asked_are_named_and_nothing_else() 
     let op = "[command]\npreset = \"op\"\nitem = \"op://R/{token_name}/credential\"\n";
     for (site, parts) in [
         ("forbidden_stores = [\"env\"]\n", vec!["`set_project_token(\"T\", store = \"keyring\")`"]),
-        ("stores = [\"vault\"]\n[vault]\nmount = \"kv\"\n", vec!["path `kv/redcap/REDCapSync_T`, field `token`"]),
+        (
+            "stores = [\"vault\"]\n[vault]\nmount = \"kv\"\n",
+            vec![
+                "under the path `kv/redcap/REDCapSync_T` in the field `token`: `set_project_token(\"T\", store = \"vault\")`",
+            ],
+        ),
         (
             "stores = [\"keyring\", \"aws\"]\n[aws]\nfield = \"key\"\n",
-            vec!["in `keyring`", "`redcap/REDCapSync_T`, field `key`"],
+            vec!["the store `keyring`", "the secret `redcap/REDCapSync_T` in the field `key`"],
         ),
         (
             &format!("stores = [\"command\"]\n{pass}"),
-            vec!["with `pass`: `set_project_token(\"T\", store = \"command\")`"],
+            vec!["where `pass` has it: `set_project_token(\"T\", store = \"command\")`"],
         ),
-        (&format!("stores = [\"command\"]\n{op}"), vec!["with `op` itself"]),
+        (&format!("stores = [\"command\"]\n{op}"), vec!["where `op` has it, by that program's own means"]),
         ("stores = [\"command\"]\n", vec!["`configure_stores()`"]),
     ] {
         let hints = hints(site);
