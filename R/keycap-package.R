@@ -11,12 +11,14 @@
 #' 3. [view_project_token()]: what is stored under the name, without a character of it; nothing is sent.
 #' 4. [test_project_token()]: does REDCap take it, and which project does it open?
 #'
-#' `vignette("exports", package = "keycap")` goes on from there.
+#' `vignette("exports", package = "keycap")` goes on from there. `vignette("stores", package = "keycap")` has a page for
+#' each place where tokens can live.
 #'
 #' @section Functions by task:
 #' - Projects: [setup_project()], [load_project()], [get_projects()], [delete_project()].
 #' - Tokens: [view_project_token()], [test_project_token()], and [test_project_tokens()] for those of many projects.
-#'   [move_project_token()], [remove_project_token()] and [list_project_tokens()] look after where they are kept.
+#' - Where tokens are kept: [set_project_token()], [move_project_token()], [remove_project_token()],
+#'   [list_project_tokens()]; [stores()], [configure_stores()].
 #' - Records: [export_records()], [export_report()], [conversion_problems()], and [export_many()] for many projects;
 #'   [keycap_types] has the types of their columns. [import_records()] shows first what would change.
 #' - What a project is: [project_info()], [export_metadata()], [export_instruments()], [export_users()],

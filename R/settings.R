@@ -49,6 +49,7 @@
 #'   'stores = ["env", "command"]', '[command]', 'preset = "pass"',
 #'   sep = "\n"
 #' )
-#' @seealso [test_project_token()], [keycap_conditions]
+#' # Those of the stores are written by configure_stores(), and stores() shows where each was found.
+#' @seealso [configure_stores()], [test_project_token()], [keycap_conditions]
 #' @name keycap_settings
 NULL

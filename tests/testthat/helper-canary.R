@@ -178,6 +178,17 @@ canary_walk <- function(store) {
   step("test_project_token", "a damaged registry", function() test_project_token(project))
   writeLines(registry, registry_file())
 
+  # The stores themselves.
+  step("configure_stores", "order and settings", function() {
+    configure_stores(order = "env", vault = list(mount = "kv"), command = list(preset = "pass"))
+  })
+  step("stores", "all of them", function() stores())
+  step("configure_stores", "a slip", function() configure_stores(vault = list(adress = "https://a.example.org")))
+  step("configure_stores", "taken out", function() configure_stores(character(), list(), list(), list()))
+  withr::with_envvar(c(R_USER_DATA_DIR = registry_file()), {
+    step("configure_stores", "no audit log", function() configure_stores(order = "env"))
+  })
+
   # Viewing.
   step("view_project_token", "a project token", function() view_project_token(project))
   step("view_project_token", "by short name", function() view_project_token("A"))
@@ -366,6 +377,10 @@ canary_walk <- function(store) {
     setup_project = function(token) list("X", dir, uri, dag = token),
     setup_project = function(token) list("X", dir, uri, overwrite = token),
     setup_project = function(token) list(c(token, token)),
+    configure_stores = function(token) list(token),
+    configure_stores = function(token) list(vault = list(role = token)),
+    configure_stores = function(token) list(aws = stats::setNames(list("x"), token)),
+    configure_stores = function(token) list(command = list(program = "x", arguments = c("{token_name}", token))),
     load_project = function(token) list(token),
     delete_project = function(token) list(token),
     view_project_token = function(token) list(token),

@@ -16,6 +16,7 @@ mod patience;
 mod projects;
 mod records;
 mod sandboxes;
+mod stores;
 mod tokens;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -69,6 +70,8 @@ pub fn start(op: &str, args: Value, session: &Value) -> Result<Task> {
         "sandbox_command" => sandboxes::command(&arguments),
         "sandbox_stop" => sandboxes::stop(&arguments, &session),
         "sandbox_run" => sandboxes::run(&arguments),
+        "configure_stores" => stores::configure(&arguments, &session),
+        "stores" => stores::show(&session),
         "info" => info(&session),
         _ => Err(Error::new(Kind::Internal, format!("there is no operation `{op}`"))),
     }
@@ -118,20 +121,24 @@ fn ctx(session: &Session, env: Environment) -> Result<Ctx> {
 
 /// The world of an operation that asks stores besides those of the order.
 fn ctx_with(session: &Session, env: Environment, stores: &[&str]) -> Result<Ctx> {
-    let dirs = session.dirs.clone();
-    let settings = Settings::load(session.settings_source(), &dirs)?;
+    let settings = Settings::load(session.settings_source(), &session.dirs)?;
+    Ok(ctx_of(session, settings, env, stores))
+}
+
+/// The world of an operation with settings that were loaded.
+fn ctx_of(session: &Session, settings: Settings, env: Environment, stores: &[&str]) -> Ctx {
     let net = net();
     let env = env.for_stores(&settings, &net, stores);
-    Ok(Ctx {
+    Ctx {
         clock: Arc::new(SystemClock::new()),
         random: Arc::new(SystemRandom),
-        dirs,
+        dirs: session.dirs.clone(),
         settings,
         env,
         log: Events::none(),
         net,
         shared: shared(),
-    })
+    }
 }
 
 /// Runs blocking work as a task.

@@ -86,7 +86,7 @@ async fn say_token(ctx: &Ctx, project: &Project, sandbox: bool) -> bool {
             Err(error) => error,
         },
         Ok(Some(found)) => malformed(ctx, project, &found),
-        Ok(None) => blank(project),
+        Ok(None) => blank(ctx, project),
         Err(error) => error,
     };
     ctx.log.note(trouble.message);

@@ -156,7 +156,7 @@ fn facts(ctx: &Ctx, project: &Project, found: Option<&Found>, by: Option<BoundBy
         (Some(BoundBy::Store), None) | (None, _) => format!("not to `{origin}`: a call would be refused"),
     };
     line("bound", bound);
-    let hints = if found.is_some() { Vec::new() } else { blank(project).hints };
+    let hints = if found.is_some() { Vec::new() } else { blank(ctx, project).hints };
     Value::list([("row", Value::Table(row)), ("lines", Value::List(lines)), ("hints", hints.into())])
 }
 

@@ -36,7 +36,7 @@ impl TrustEnv {
     }
 
     /// As [`TrustEnv::take`], from a given environment.
-    pub(super) fn of(variable: impl Fn(&str) -> Option<OsString>) -> Self {
+    pub(crate) fn of(variable: impl Fn(&str) -> Option<OsString>) -> Self {
         Self { file: variable("SSL_CERT_FILE"), folders: variable("SSL_CERT_DIR") }
     }
 

@@ -15,6 +15,7 @@ pub use settings::{
     AwsSettings, CommandSettings, KeyringSettings, KvVersion, Login, Preset, Settings, SettingsSource, Stage,
     StoreSettings, Template, VaultSettings,
 };
+pub(crate) use settings::{Edit, Prepared, Wish as StoreWish};
 #[cfg(test)]
 pub(crate) use setup::set_up;
 pub(crate) use setup::{Wish, delete, set_up_unless, unknown};

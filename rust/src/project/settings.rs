@@ -11,18 +11,22 @@
 
 mod aws;
 mod command;
+mod edit;
 mod keyring;
 mod template;
 mod vault;
+mod write;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use aws::{AwsSettings, Stage};
 pub use command::{CommandSettings, Preset};
+pub(crate) use edit::Wish;
 pub use keyring::KeyringSettings;
 pub use template::Template;
 pub use vault::{KvVersion, Login, VaultSettings};
+pub(crate) use write::{Edit, Prepared};
 
 use toml::{Table, Value as Toml};
 
@@ -31,7 +35,7 @@ use crate::error::{Error, Kind, Result};
 use crate::file::{self, Source};
 use crate::net::{NetSettings, Origin, ProxyEnv, TrustEnv};
 use crate::token::{FormRule, looks_like_token};
-use crate::value::Value;
+use crate::value::{Column, Table as Columns, Value};
 
 /// Every setting, with what it means. A name that is not in this list is an error, so that a slip in a
 /// settings file cannot pass unseen.
@@ -85,6 +89,9 @@ const FILES_ONLY: [&str; 1] = ["command"];
 
 /// Variables of other programs that count as a setting's, behind its own.
 const ALSO: [(&str, &str); 2] = [("vault.address", "VAULT_ADDR"), ("vault.namespace", "VAULT_NAMESPACE")];
+
+/// Where a setting stands that nobody wrote down.
+const BUILT_IN: &str = "built-in value";
 
 /// A settings file is no larger.
 const CAP: u64 = 64 << 10;
@@ -189,18 +196,19 @@ impl Settings {
     /// `damaged`: a settings file is not TOML or names an unknown setting. `argument`: a value is not usable;
     /// the message names the place. `file`: a settings file cannot be read.
     pub fn load(source: SettingsSource, dirs: &Dirs) -> Result<Self> {
-        let layers = Layers {
-            options: source.options,
-            environment: source.environment,
-            user: read(&dirs.config.join("config.toml"), Source::User)?,
-            user_place: dirs.config.join("config.toml").display().to_string(),
-            site: read(&dirs.site, Source::Site)?,
-            site_place: dirs.site.display().to_string(),
-        };
-        let mut settings = Self::merged(&layers)?;
+        let user = read(&dirs.config.join("config.toml"), Source::User)?;
+        let layers = Layers::of(&source, dirs, user, read(&dirs.site, Source::Site)?);
+        Self::of_layers(&layers, source)
+    }
+
+    fn of_layers(layers: &Layers, source: SettingsSource) -> Result<Self> {
+        let mut settings = Self::merged(layers)?;
         settings.interactive = source.interactive;
         settings.net.proxy = source.proxy;
-        settings.net.trust = source.trust;
+        // Where the site locks its authorities, the environment names none in place of the system's.
+        if !settings.locked.iter().any(|name| name == "ca_file") {
+            settings.net.trust = source.trust;
+        }
         Ok(settings)
     }
 
@@ -228,14 +236,8 @@ impl Settings {
     /// Takes what the site forbids out of the built-in order; an order that somebody wrote down has to do without.
     fn without_forbidden(&mut self, layers: &Layers) -> Result<()> {
         let place = self.found.iter().find(|(key, ..)| key == "stores").map(|(.., place)| place.clone());
-        let named = self.order.iter().find(|name| self.stores.forbidden.contains(name));
         let site = &layers.site_place;
-        if let (Some(place), Some(name)) = (&place, named) {
-            let why = format!("it names the store `{name}`, which the site forbids in `{site}`");
-            return Err(unusable("stores", place, why)
-                .hint(format!("take `{name}` out of the list, or ask whoever looks after this machine"))
-                .field("store", name.as_str()));
-        }
+        self.without_forbidden_in(place.as_deref().unwrap_or_default(), site, place.is_some())?;
         let before = self.order.len();
         self.order.retain(|name| !self.stores.forbidden.contains(name));
         if self.order.is_empty() && before > 0 {
@@ -244,6 +246,16 @@ impl Settings {
                 .hint("name the stores to ask by the setting `stores`, as `stores = [\"vault\"]`"));
         }
         Ok(())
+    }
+
+    /// Refuses an order that somebody wrote down and that has a forbidden store in it.
+    fn without_forbidden_in(&self, place: &str, site: &str, written: bool) -> Result<()> {
+        let named = self.order.iter().find(|name| self.stores.forbidden.contains(name)).filter(|_| written);
+        let Some(name) = named else { return Ok(()) };
+        let why = format!("it names the store `{name}`, which the site forbids in `{site}`");
+        Err(unusable("stores", place, why)
+            .hint(format!("take `{name}` out of the list, or ask whoever looks after this machine"))
+            .field("store", name.as_str()))
     }
 
     fn set(&mut self, key: &str, value: &Toml) -> std::result::Result<(), String> {
@@ -257,6 +269,9 @@ impl Settings {
                 // Which stores there are, the store room knows; it names a stranger at the look-up.
                 if order.is_empty() {
                     return Err("it must be a list of stores, in the order of look-up".to_owned());
+                }
+                if let Some(twice) = order.iter().enumerate().find(|(n, name)| order[..*n].contains(name)) {
+                    return Err(format!("it names `{}` twice", crate::token::as_name(twice.1)));
                 }
                 self.order = order;
             }
@@ -292,6 +307,35 @@ impl Settings {
                 .collect(),
         )
     }
+
+    /// Each setting that was found or is locked, and the order of stores in any case: its name, its value, the place,
+    /// and whether the site locks it. What is locked and not set has its built-in value.
+    pub(crate) fn to_table(&self) -> Columns {
+        let is_locked = |key: &str| self.locked.iter().any(|name| covers(name, key));
+        let mut rows: Vec<(&str, Option<String>, &str, bool)> = Vec::new();
+        for (key, _) in KEYS {
+            let locked = is_locked(key) || SITE_ONLY.contains(&key);
+            match self.found.iter().find(|(found, ..)| found == key) {
+                Some((_, value, place)) => rows.push((key, Some(value.clone()), place, locked)),
+                None if key == "stores" => rows.push((key, Some(self.order.join(", ")), BUILT_IN, is_locked(key))),
+                None if is_locked(key) => rows.push((key, None, BUILT_IN, true)),
+                None => {}
+            }
+        }
+        Columns {
+            columns: vec![
+                ("setting".into(), Column::text(rows.iter().map(|row| Some(row.0)))),
+                ("value".into(), Column::text(rows.iter().map(|row| row.1.as_deref()))),
+                ("found_in".into(), Column::text(rows.iter().map(|row| Some(row.2)))),
+                ("locked".into(), Column::flag(rows.iter().map(|row| Some(row.3)))),
+            ],
+        }
+    }
+
+    /// Whether the site locks the order of stores, or a setting of one store's.
+    pub(crate) fn locks(&self, store: &str) -> bool {
+        self.locked.iter().any(|name| name == "stores" || covers(store, name))
+    }
 }
 
 #[derive(Default)]
@@ -305,6 +349,17 @@ struct Layers {
 }
 
 impl Layers {
+    fn of(source: &SettingsSource, dirs: &Dirs, user: Table, site: Table) -> Self {
+        Self {
+            options: source.options.clone(),
+            environment: source.environment.clone(),
+            user,
+            user_place: dirs.config.join("config.toml").display().to_string(),
+            site,
+            site_place: dirs.site.display().to_string(),
+        }
+    }
+
     fn locked(&self) -> Result<Vec<String>> {
         let Some(value) = self.site.get("locked") else { return Ok(Vec::new()) };
         let locked = texts(value).map_err(|why| unusable("locked", &self.site_place, why))?;
@@ -373,10 +428,13 @@ fn holds_token(value: &Toml) -> bool {
 }
 
 fn read(path: &Path, source: Source) -> Result<Table> {
+    read_text(path, source)?.map_or_else(|| Ok(Table::new()), |text| parse(&text, path))
+}
+
+/// The text of a settings file; `None` where there is none.
+fn read_text(path: &Path, source: Source) -> Result<Option<String>> {
     let bytes = file::read_small(path, CAP, source).map_err(|unfit| unfit.at(path, "cannot be read"))?;
-    let Some(bytes) = bytes else { return Ok(Table::new()) };
-    let text = String::from_utf8(bytes).map_err(|_| damaged(path, "it is not UTF-8"))?;
-    parse(&text, path)
+    bytes.map(|bytes| String::from_utf8(bytes).map_err(|_| damaged(path, "it is not UTF-8"))).transpose()
 }
 
 fn damaged(path: &Path, why: &str) -> Error {
@@ -427,11 +485,12 @@ fn plain(value: &Toml) -> String {
         Toml::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
         Toml::Integer(number) => number.to_string(),
         Toml::Float(number) => number.to_string(),
+        Toml::Boolean(flag) => flag.to_string(),
         Toml::Table(table) => {
             let members = table.iter().map(|(name, value)| format!("{name} = {}", plain(value)));
             members.collect::<Vec<_>>().join("; ")
         }
-        other => other.type_str().to_owned(),
+        Toml::Datetime(time) => time.to_string(),
     }
 }
 
@@ -496,7 +555,7 @@ fn folder(value: &Toml) -> std::result::Result<PathBuf, String> {
 mod tests {
     use super::*;
 
-    fn dirs(folder: &Path) -> Dirs {
+    pub(super) fn dirs(folder: &Path) -> Dirs {
         Dirs {
             config: folder.join("config"),
             data: folder.join("data"),
@@ -505,7 +564,7 @@ mod tests {
         }
     }
 
-    fn source(options: &[(&str, &str)], environment: &[(&str, &str)]) -> SettingsSource {
+    pub(super) fn source(options: &[(&str, &str)], environment: &[(&str, &str)]) -> SettingsSource {
         let owned = |list: &[(&str, &str)]| list.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         SettingsSource {
             interactive: false,
@@ -517,7 +576,7 @@ mod tests {
     }
 
     /// The user's file, as no umask makes it writable for others.
-    fn write_user_file(dirs: &Dirs, text: &str) {
+    pub(super) fn write_user_file(dirs: &Dirs, text: &str) {
         let path = dirs.config.join("config.toml");
         file::replace(&path, text.as_bytes(), file::Readers::Owner).unwrap();
     }
@@ -539,6 +598,158 @@ mod tests {
         assert_eq!(timeout(&[("timeout", "20")], &[("timeout", "30")]), 20);
         std::fs::write(&dirs.site, "timeout = 50\nlocked = [\"timeout\"]\n").unwrap();
         assert_eq!(timeout(&[("timeout", "20")], &[("timeout", "30")]), 50);
+    }
+
+    /// A value of each setting for each place: option and variable as texts, user's and site's file as TOML. All differ.
+    const VALUES: &[(&str, [&str; 4])] = &[
+        ("token_form", ["40", "41", "\"42\"", "\"43\""]),
+        ("stores", ["env,vault", "env", "[\"vault\"]", "[\"keyring\"]"]),
+        ("forbidden_stores", ["env", "keyring", "[\"aws\"]", "[\"command\"]"]),
+        ("ca_file", ["/1", "/2", "\"/3\"", "\"/4\""]),
+        ("connect_timeout", ["1", "2", "3", "4"]),
+        ("timeout", ["1", "2", "3", "4"]),
+        ("servers", ["https://a.example", "https://b.example", "[\"https://c.example\"]", "[\"https://d.example\"]"]),
+        ("audit_dir", ["/1", "/2", "\"/3\"", "\"/4\""]),
+        ("limit", ["1", "2", "3", "4"]),
+        ("limit_folder", ["/1", "/2", "\"/3\"", "\"/4\""]),
+        ("retries", ["0", "1", "4", "3"]),
+        ("locked", ["limit", "retries", "[\"timeout\"]", "[\"vault\"]"]),
+        ("keyring.short_name", ["true", "false", "true", "false"]),
+        ("vault.address", ["https://a.example", "https://b.example", "\"https://c.example\"", "\"https://d.example\""]),
+        ("vault.namespace", ["a", "b", "\"c\"", "\"d\""]),
+        ("vault.mount", ["a", "b", "\"c\"", "\"d\""]),
+        ("vault.kv", ["1", "2", "1", "2"]),
+        ("vault.path", ["a/{token_name}", "b/{token_name}", "\"c/{token_name}\"", "\"d/{token_name}\""]),
+        ("vault.field", ["a", "b", "\"c\"", "\"d\""]),
+        ("vault.version", ["1", "2", "3", "4"]),
+        ("vault.auth", ["approle", "kubernetes", "\"jwt\"", "\"token\""]),
+        ("vault.auth_mount", ["a", "b", "\"c\"", "\"d\""]),
+        ("vault.role", ["a", "b", "\"c\"", "\"d\""]),
+        ("vault.role_id", ["a", "b", "\"c\"", "\"d\""]),
+        ("vault.secret_id_file", ["/1", "/2", "\"/3\"", "\"/4\""]),
+        ("vault.wrapped_secret_id_file", ["/1", "/2", "\"/3\"", "\"/4\""]),
+        ("vault.jwt_file", ["/1", "/2", "\"/3\"", "\"/4\""]),
+        ("vault.token_file", ["/1", "/2", "\"/3\"", "\"/4\""]),
+        ("vault.ca_file", ["/1", "/2", "\"/3\"", "\"/4\""]),
+        ("aws.region", ["a-1", "b-1", "\"c-1\"", "\"d-1\""]),
+        ("aws.profile", ["a", "b", "\"c\"", "\"d\""]),
+        ("aws.endpoint", ["https://a.example", "https://b.example", "\"https://c.example\"", "\"https://d.example\""]),
+        ("aws.name", ["a/{token_name}", "b/{token_name}", "\"c/{token_name}\"", "\"d/{token_name}\""]),
+        ("aws.field", ["a", "b", "\"c\"", "\"d\""]),
+        ("aws.stage", ["AWSPREVIOUS", "AWSCURRENT", "\"AWSPREVIOUS\"", "\"AWSCURRENT\""]),
+        ("command", ["pass", "bw", "{ preset = \"pass\" }", "{ preset = \"bw\" }"]),
+    ];
+
+    /// The settings with each place in use or not, and the place that counts.
+    #[test]
+    fn each_setting_comes_from_the_first_place_that_has_it_and_what_is_locked_from_the_site_alone() {
+        assert!(VALUES.iter().map(|(key, _)| *key).eq(KEYS.iter().map(|(key, _)| *key)), "each setting has its line");
+        let places = ["option", "variable", "user", "site"];
+        for (key, values) in VALUES.iter().copied() {
+            let in_use = |place: &str, used: &[&str]| used.contains(&place);
+            let layers = |used: &[&str], locked: Option<&str>| {
+                let said = |n: usize| in_use(places[n], used).then(|| (key.to_owned(), values[n].to_owned()));
+                let line = |n: usize| match (key.split_once('.'), in_use(places[n], used)) {
+                    (_, false) => String::new(),
+                    (Some((table, name)), true) => format!("[{table}]\n{name} = {}\n", values[n]),
+                    (None, true) => format!("{key} = {}\n", values[n]),
+                };
+                let locked = locked.map(|name| format!("locked = [\"{name}\"]\n")).unwrap_or_default();
+                Layers {
+                    options: said(0).into_iter().collect(),
+                    environment: said(1).into_iter().collect(),
+                    user: line(2).parse().unwrap(),
+                    user_place: "user".to_owned(),
+                    site: format!("{locked}{}", line(3)).parse().unwrap(),
+                    site_place: "site".to_owned(),
+                }
+            };
+            // What counts: everything but where it was found, and the lock itself.
+            let counted = |layers: &Layers| {
+                let mut settings = Settings::merged(layers).unwrap();
+                let place = settings.found.iter().find(|(found, ..)| found == key).map(|(.., place)| place.clone());
+                settings.found.clear();
+                settings.locked.clear();
+                (format!("{settings:?}"), place)
+            };
+            let (built_in, nowhere) = counted(&layers(&[], None));
+            assert!(nowhere.is_none());
+            let mut seen = std::collections::BTreeSet::from([built_in.clone()]);
+            for first in 0..places.len() {
+                let used = &places[first..];
+                let heard = if SITE_ONLY.contains(&key) {
+                    "site"
+                } else if FILES_ONLY.contains(&key) {
+                    ["user", "site"].into_iter().find(|place| in_use(place, used)).unwrap()
+                } else {
+                    places[first]
+                };
+                let (merged, place) = counted(&layers(used, None));
+                let (alone, _) = counted(&layers(&[heard], None));
+                assert_eq!(merged, alone, "{key}: {used:?}");
+                let place = place.unwrap();
+                let named = match heard {
+                    "option" => format!("option `keycap.{key}`"),
+                    "variable" => format!("environment variable `{}`", variable(key)),
+                    file => file.to_owned(),
+                };
+                assert_eq!(place, named, "{key}: {used:?}");
+                seen.insert(merged);
+            }
+            // The test would not see a setting that is read and does nothing.
+            assert!(seen.len() > 1 || key == "locked", "{key} changes nothing");
+
+            if key == "locked" {
+                continue;
+            }
+            let table = key.split_once('.').map_or(key, |(table, _)| table);
+            for lock in [key, table] {
+                for first in 0..places.len() {
+                    let (merged, place) = counted(&layers(&places[first..], Some(lock)));
+                    assert_eq!(merged, counted(&layers(&["site"], None)).0, "{key} locked by {lock}");
+                    assert_eq!(place.as_deref(), Some("site"));
+                }
+                // Locked and not said: the built-in value, whatever the others say.
+                let (merged, place) = counted(&layers(&places[..3], Some(lock)));
+                assert_eq!((merged, place), (built_in.clone(), None), "{key} locked by {lock}");
+            }
+        }
+    }
+
+    #[test]
+    fn where_the_site_locks_its_authorities_no_variable_names_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let dirs = dirs(folder.path());
+        let trust = TrustEnv::of(|name| (name == "SSL_CERT_FILE").then(|| "/mine.pem".into()));
+        let load = || {
+            let source = SettingsSource { trust: trust.clone(), ..source(&[], &[]) };
+            Settings::load(source, &dirs).unwrap().net.trust
+        };
+        assert_eq!(load(), trust);
+        std::fs::write(&dirs.site, "locked = [\"ca_file\"]\nca_file = \"/site.pem\"\n").unwrap();
+        assert_eq!(load(), TrustEnv::default());
+    }
+
+    #[test]
+    fn the_table_of_settings_says_where_each_was_found_and_what_is_locked() {
+        let text = "locked = [\"stores\", \"vault\"]\n[vault]\nmount = \"kv\"\n";
+        let table = Settings::of_site(text).unwrap().to_table();
+        let cell = |column: usize, row: usize| table.columns[column].1.text_at(row).map(str::to_owned);
+        let row = |key: &str| (0..table.columns[0].1.len()).find(|row| cell(0, *row).as_deref() == Some(key)).unwrap();
+        let Column::Flag(locked) = &table.columns[3].1 else { panic!() };
+        for (key, value, place) in [
+            ("stores", Some("env, keyring"), BUILT_IN),
+            ("vault.mount", Some("kv"), "site.toml"),
+            ("vault.address", None, BUILT_IN),
+        ] {
+            let row = row(key);
+            assert_eq!(
+                (cell(1, row).as_deref(), cell(2, row).as_deref(), locked[row]),
+                (value, Some(place), 1),
+                "{key}"
+            );
+        }
+        assert_eq!(table.columns[0].1.len(), 2 + KEYS.iter().filter(|(key, _)| key.starts_with("vault.")).count());
     }
 
     #[test]
@@ -564,6 +775,7 @@ mod tests {
             ("REDCapSync_A9A3F0C7712 = 3\n", Kind::Damaged, "`(not a name)` is not a setting"),
             ("timeout = \"soon\"\n", Kind::Argument, "seconds"),
             ("stores = []\n", Kind::Argument, "list of stores"),
+            ("stores = [\"env\", \"vault\", \"env\"]\n", Kind::Argument, "`env` twice"),
             ("limit = 601\n", Kind::Argument, "from 1 to 600"),
             ("audit_dir = \"here\"\n", Kind::Argument, "absolute"),
             ("token_form = \"19\"\n", Kind::Argument, "20"),

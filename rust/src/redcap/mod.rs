@@ -11,6 +11,7 @@ mod escapes;
 mod file_name;
 mod limiter;
 mod method;
+mod missing;
 mod objections;
 mod pipeline;
 mod policy;
@@ -30,7 +31,8 @@ pub(crate) use classify::{is_out_of_memory, memory, out_of_memory, withheld};
 pub(crate) use file_name::safe as safe_name;
 pub(crate) use limiter::Limits;
 pub(crate) use method::Answer;
-pub(crate) use pipeline::{Operation, audit_folder, blank, by_token_name, call_id, malformed, token_in_data, wanted};
+pub(crate) use missing::{blank, malformed};
+pub(crate) use pipeline::{Operation, audit_folder, by_token_name, call_id, token_in_data, wanted};
 #[cfg(any(test, fuzzing))]
 pub(crate) use probe::Information;
 pub(crate) use probe::{Probe, identify, probe, same_project};

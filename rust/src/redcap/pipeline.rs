@@ -13,6 +13,7 @@ use super::answer::{Collected, Sink};
 use super::bound::{BoundBy, bound, may_go, unbound};
 use super::classify::{Head, MOST_TEXT, classify, head_of, is_data, is_file, is_out_of_memory, refuses_the_token};
 use super::escapes::Watch;
+use super::missing::{blank, malformed};
 use super::request::{Expect, Request};
 use super::{file_name, limiter, policy};
 use crate::audit::{Entry, Intent, OpenCall, RedcapUser, Refused, SharedLog};
@@ -282,7 +283,7 @@ impl Operation {
             (Some(found), _) => found,
             // That it is blank where it could be bound does not say that it is blank elsewhere.
             (None, BoundBy::Store) => return Err(unbound(&self.project, &[])),
-            (None, _) => return Err(blank(&self.project)),
+            (None, _) => return Err(blank(&self.ctx, &self.project)),
         };
         may_go(by, &self.project, &found)?;
         if found.form != Form::Project {
@@ -297,7 +298,7 @@ impl Operation {
 
     /// Intent durable, send and scrub, outcome.
     async fn send(&self, request: &Request, sink: &mut dyn Sink) -> std::result::Result<(), Failed> {
-        let Some(found) = &self.found else { return Err(blank(&self.project).into()) };
+        let Some(found) = &self.found else { return Err(blank(&self.ctx, &self.project).into()) };
         let mut open = self.intent(request, found).await?;
         let body = WipedBody::new(request.body(&found.secret));
         let started = self.ctx.clock.elapsed();
@@ -524,36 +525,4 @@ pub(crate) fn call_id(ctx: &Ctx) -> Result<String> {
     let mut bytes = [0_u8; 16];
     ctx.random.fill(&mut bytes)?;
     Ok(hex(&bytes))
-}
-
-/// The error for a name that is blank in every store.
-pub(crate) fn blank(project: &Project) -> Error {
-    let name = project.token_name.as_str();
-    Error::new(Kind::TokenMissing, format!("no token is found under `{name}`"))
-        .hint(format!("for this session: `Sys.setenv({name} = \"...\")`, typed in the console, never in a script"))
-        .hint(format!(
-            "for every session: a line `{name}=...` in `.Renviron` (`usethis::edit_r_environ()`), then restart R"
-        ))
-        .field("token_name", name)
-}
-
-/// The error for a value that is set and is not a project token.
-pub(crate) fn malformed(ctx: &Ctx, project: &Project, found: &Found) -> Error {
-    let name = project.token_name.as_str();
-    let source = found.source;
-    let rule = ctx.settings.token_form.describe();
-    let error = match &found.form {
-        Form::Super => Error::new(
-            Kind::TokenForm,
-            format!("`{name}` in `{source}` is a super token (64 characters); keycap does not use super tokens"),
-        )
-        .hint("store the token of the one project instead, from the project's API page"),
-        Form::Malformed { what, .. } => Error::new(
-            Kind::TokenForm,
-            format!("`{name}` in `{source}` is set but malformed ({what}); a token has {rule}"),
-        )
-        .hint("copy the token again from the project's API page in REDCap, without quotes, blanks or comments"),
-        Form::Project => Error::new(Kind::Internal, "a well-formed token was called malformed"),
-    };
-    error.field("token_name", name).field("source", source)
 }

@@ -10,6 +10,7 @@ mod echoes;
 mod faults;
 #[cfg(target_os = "linux")]
 mod memory;
+mod missing;
 mod redirects;
 #[cfg(unix)]
 mod refusal;

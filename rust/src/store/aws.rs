@@ -112,7 +112,7 @@ pub(super) fn open(ctx: &Ctx) -> Box<dyn Store> {
     Box::new(AwsStore { settings: ctx.settings.stores.aws.clone(), entrance: ctx.env.aws.clone() })
 }
 
-struct AwsStore {
+pub(in crate::store) struct AwsStore {
     settings: AwsSettings,
     entrance: Option<Arc<Entrance>>,
 }
@@ -297,6 +297,11 @@ impl AwsStore {
 impl Store for AwsStore {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    /// Whether a region is said in a file is not known before the store is asked; without one it has no answer.
+    fn binds(&self) -> bool {
+        self.entrance.is_some()
     }
 
     fn get<'a>(&'a self, wanted: &'a Wanted) -> Pending<'a, Answer> {

@@ -59,6 +59,12 @@ impl Environment {
         Self { variable, places: Places::take(), bus: SessionBus::take(), ..Self::default() }
     }
 
+    /// What the stores need to say what they are; no variable that may hold a token is read. To be called on the host's
+    /// thread.
+    pub fn without_token() -> Self {
+        Self { bus: SessionBus::take(), ..Self::default() }
+    }
+
     /// Adds what the stores of the order need besides, and those that are named. To be called on the host's thread,
     /// once the settings are known.
     #[must_use]

@@ -2,7 +2,12 @@
 //!
 //! The entries in the audit log are the caller's: one before the change, its outcome after it.
 
-use super::{Found, Reach, STORES, State, Store, Wanted, find, found, names, unknown_store};
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use super::{Found, Open, Reach, STORES, State, Store, Wanted, find, found, names, unknown_store};
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
 use crate::token::{Form, Secret};
@@ -86,17 +91,49 @@ pub(crate) async fn removable(ctx: &Ctx, store: &str, wanted: &Wanted) -> Result
     store.removable(wanted).await.map_err(|error| named(error, source, wanted))
 }
 
-/// Every store that there is, with what it says of itself. One that is forbidden is not asked.
+/// How long a store may take to say what it is.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Every store that there is, with what it says of itself. One that is forbidden is not asked; one that keeps silent
+/// is an error like another, and keeps nobody else waiting: all are asked side by side.
 pub(crate) async fn states(ctx: &Ctx) -> Vec<(&'static str, Result<State>)> {
-    let mut states = Vec::new();
-    for (name, open) in STORES {
-        let state = match allowed(ctx, name) {
-            Ok(()) => open(ctx).state().await,
-            Err(error) => Err(error),
-        };
-        states.push((*name, state));
+    states_of(ctx, STORES, PATIENCE).await
+}
+
+pub(super) async fn states_of(
+    ctx: &Ctx,
+    stores: &'static [(&'static str, Open)],
+    patience: Duration,
+) -> Vec<(&'static str, Result<State>)> {
+    // Dropped (the user interrupted), it drops what is asked, too.
+    let mut asked = JoinSet::new();
+    for (place, (name, open)) in stores.iter().enumerate() {
+        let ctx = ctx.clone();
+        asked.spawn(async move {
+            let state = match allowed(&ctx, name) {
+                Ok(()) => {
+                    let store = open(&ctx);
+                    let said = tokio::time::timeout(patience, store.state()).await;
+                    said.unwrap_or_else(|_| Err(silent(name, patience)))
+                }
+                Err(error) => Err(error),
+            };
+            (place, state)
+        });
     }
-    states
+    let mut said = HashMap::new();
+    while let Some(answer) = asked.join_next().await {
+        said.extend(answer.ok());
+    }
+    let broke_off = |name: &str| Error::new(Kind::Internal, format!("the store `{name}` broke off"));
+    let each = stores.iter().enumerate();
+    each.map(|(place, (name, _))| (*name, said.remove(&place).unwrap_or_else(|| Err(broke_off(name))))).collect()
+}
+
+fn silent(name: &str, patience: Duration) -> Error {
+    Error::new(Kind::Store, format!("`{name}` did not say within {} s whether it can be used", patience.as_secs()))
+        .hint("try again; where it stays silent, look at its server or service")
+        .field("state", "no_answer")
 }
 
 fn opened(ctx: &Ctx, name: &str) -> Result<Box<dyn Store>> {

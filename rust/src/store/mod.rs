@@ -168,6 +168,17 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     STORES.iter().map(|(name, _)| *name)
 }
 
+/// Checks that stores exist.
+///
+/// # Errors
+/// `argument`: one does not; `what` names them in the message.
+pub(crate) fn known(what: &str, stores: &[String]) -> Result<()> {
+    match stores.iter().find(|name| !names().any(|known| known == *name)) {
+        None => Ok(()),
+        Some(stranger) => Err(unknown_store(what, stranger)),
+    }
+}
+
 /// Whether a name is one of the sandbox's own, which have sample tokens.
 pub(crate) fn is_sample(name: &TokenName) -> bool {
     sandbox::sample(name).is_some()

@@ -222,6 +222,102 @@ fn look_everywhere_goes_on_behind_a_hit_and_says_what_is_not_here() {
     no_trace(&token, &format!("{seen:?}"));
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn no_store_that_there_is_stops_a_look_up_where_it_is_not_on_this_machine() {
+    let mut ctx = ctx();
+    let events = heard(&mut ctx);
+    ctx.settings.order = names().map(str::to_owned).collect();
+    assert!(block_on(look_up(&ctx, &wanted("REDCapSync_A"))).unwrap().is_none());
+    let said = events.lock().unwrap().iter().filter(|event| matches!(event, Event::Once(_))).count();
+    // All but the environment say why they are not here.
+    assert_eq!(said, names().count() - 1);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_store_that_is_there_and_fails_ends_the_look_up_with_its_name_and_a_remedy() {
+    let token = random_token();
+    for (store, more) in [
+        ("vault", "[vault]\naddress = \"https://127.0.0.1:1\"\ntoken_file = \"/nonexistent/token\"\n"),
+        ("command", "[command]\nprogram = \"/bin/false\"\narguments = [\"{token_name}\"]\n"),
+    ] {
+        let mut ctx = ctx();
+        ctx.settings = crate::project::Settings::of_site(&format!("stores = [\"{store}\", \"env\"]\n{more}")).unwrap();
+        let env = Environment::with(&token_name("REDCapSync_A"), token.as_bytes());
+        ctx.env = env.for_stores(&ctx.settings, &ctx.net, &[]);
+        let error = block_on(look_up(&ctx, &wanted("REDCapSync_A"))).unwrap_err();
+        assert_eq!(error.kind, Kind::Store, "{}", error.message);
+        assert!(error.fields.contains(&("store".to_owned(), store.into())), "{:?}", error.fields);
+        assert!(!error.hints.is_empty(), "{store}");
+        no_trace(&token, &format!("{error:?}"));
+    }
+}
+
+/// A store that says of itself what its name says, or nothing.
+struct Says(&'static str);
+
+impl Store for Says {
+    fn name(&self) -> &'static str {
+        self.0
+    }
+
+    fn get<'a>(&'a self, _wanted: &'a Wanted) -> Pending<'a, Answer> {
+        unreachable!("nobody asks for a token")
+    }
+
+    fn put<'a>(&'a self, _name: &'a TokenName, _secret: &'a Secret) -> Pending<'a, ()> {
+        unreachable!("nobody writes")
+    }
+
+    fn remove<'a>(&'a self, _name: &'a TokenName) -> Pending<'a, bool> {
+        unreachable!("nobody removes")
+    }
+
+    fn state(&self) -> Pending<'_, State> {
+        Box::pin(async {
+            match self.0 {
+                "silent" => std::future::pending().await,
+                "failing" => Err(Error::new(Kind::Store, "it fails")),
+                _ => Ok(State { what: "a store", detail: None, reach: Reach::Ready }),
+            }
+        })
+    }
+}
+
+#[test]
+fn each_store_says_what_it_is_and_a_silent_one_keeps_nobody_waiting() {
+    const ALL: &[(&str, Open)] = &[
+        ("silent", |_| Box::new(Says("silent"))),
+        ("env", |_| Box::new(Says("env"))),
+        ("failing", |_| Box::new(Says("failing"))),
+        ("keyring", |_| unreachable!("a forbidden store is not asked")),
+    ];
+    let mut ctx = ctx();
+    ctx.settings.stores.forbidden = vec!["keyring".to_owned()];
+    let patience = std::time::Duration::from_millis(300);
+    let begin = std::time::Instant::now();
+    let said = block_on(keep::states_of(&ctx, ALL, patience));
+    assert!(begin.elapsed() < 3 * patience, "{:?}", begin.elapsed());
+    assert!(said.iter().map(|(name, _)| *name).eq(ALL.iter().map(|(name, _)| *name)));
+    let error = |n: usize| said[n].1.as_ref().unwrap_err();
+    assert!(error(0).message.contains("`silent` did not say") && !error(0).hints.is_empty());
+    assert_eq!(said[1].1.as_ref().unwrap().reach, Reach::Ready);
+    assert_eq!((error(2).kind, error(3).kind), (Kind::Store, Kind::Argument));
+}
+
+#[test]
+fn every_store_that_there_is_says_what_it_is_without_an_answer_from_outside() {
+    let said = block_on(keep::states(&ctx()));
+    assert!(said.iter().map(|(name, _)| *name).eq(names()));
+    for (name, state) in said {
+        let state = state.unwrap();
+        let here = name == "env" || (name == "keyring" && !cfg!(target_os = "linux"));
+        assert_eq!(matches!(state.reach, Reach::NotHere(_)), !here, "{name}");
+        assert!(!state.what.is_empty());
+    }
+}
+
 #[test]
 fn the_stores_answer_to_the_names_in_the_list() {
     let ctx = ctx();
