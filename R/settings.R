@@ -16,6 +16,7 @@
 #' | `ca_file` | a PEM file with the institution's certificate authorities, trusted besides the system's | none |
 #' | `stores` | the stores in the order of look-up, such as `"env,keyring"`; there are `env`, `keyring`, `vault`, `aws` and `command` | `env`, `keyring` |
 #' | `forbidden_stores` | stores that are never asked on this machine; the institution's file only | none |
+#' | `keyring.short_name` | whether tokens are put into the keyring under the project's short name too | `false` |
 #' | `vault.address` | the address of HashiCorp Vault or OpenBao, such as `https://vault.example.org:8200` (also `VAULT_ADDR`) | none |
 #' | `vault.namespace` | its namespace (also `VAULT_NAMESPACE`) | none |
 #' | `vault.mount`, `vault.kv` | where its KV secrets engine is mounted, and the engine's version | `secret`, 2 |

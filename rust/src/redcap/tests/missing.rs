@@ -15,10 +15,12 @@ fn hints(site: &str) -> Vec<String> {
 
 #[test]
 fn where_the_environment_is_asked_it_is_named() {
-    for site in ["", "stores = [\"vault\", \"env\"]\n"] {
+    let environment = ["Sys.setenv", ".Renviron"];
+    let entered = ["set_project_token(\"T\")", environment[0], environment[1]];
+    for (site, parts) in [("", &entered[..]), ("stores = [\"vault\", \"env\"]\n", &environment)] {
         let hints = hints(site);
-        let order = ["set_project_token(", "Sys.setenv", ".Renviron"];
-        assert!(hints.len() == 3 && hints.iter().zip(order).all(|(hint, names)| hint.contains(names)), "{hints:?}");
+        assert!(hints.len() == parts.len(), "{hints:?}");
+        assert!(hints.iter().zip(parts).all(|(hint, part)| hint.contains(part)), "{hints:?}");
     }
 }
 
