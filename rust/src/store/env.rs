@@ -11,12 +11,12 @@ use super::keyring::SessionBus;
 use super::raw::Raw;
 use super::renviron::{self, Places};
 use super::vault::Entrance;
-use super::{Answer, Pending, Reach, State, Store, Wanted};
+use super::{Answer, Pending, Reach, State, Store, Wanted, to_compare};
 use crate::ctx::{Ctx, Events};
 use crate::error::{Error, Kind, Result};
 use crate::net::Net;
 use crate::project::Settings;
-use crate::token::{FormRule, Secret, TokenName};
+use crate::token::{Secret, TokenName};
 
 pub(super) const NAME: &str = "env";
 
@@ -129,8 +129,7 @@ impl EnvStore {
         work: impl FnOnce(&Places, &TokenName, &Secret) -> Result<T> + Send + 'static,
     ) -> Result<Option<T>> {
         let Some(value) = self.read(wanted)?.value.filter(|value| !value.is_blank()) else { return Ok(None) };
-        // To compare with; its form is of no interest here.
-        let secret = Secret::seal(value.into_inner(), &FormRule::Redcap).0;
+        let secret = to_compare(value.bytes());
         let (places, name) = (self.env.places.clone(), wanted.token_name.clone());
         let done = on_own_thread(NAME, LIMIT, move || work(&places, &name, &secret)).await?;
         done.map(Some).ok_or_else(|| {

@@ -13,10 +13,10 @@ use std::time::Duration;
 
 use super::blocking::on_own_thread;
 use super::raw::Raw;
-use super::{Answer, Pending, Reach, State, Store, Wanted};
+use super::{Answer, Pending, Reach, State, Store, Wanted, to_compare};
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
-use crate::token::{FormRule, Secret, TokenName};
+use crate::token::{Secret, TokenName};
 
 #[cfg(target_os = "linux")]
 use secret_service as system;
@@ -221,12 +221,7 @@ fn names(wanted: &Wanted) -> Vec<String> {
 
 /// Whether two values are one token, in whatever letter case and with or without a line break.
 fn same_token(one: &Raw, other: &Raw) -> bool {
-    sealed_copy(one).fingerprint() == sealed_copy(other).fingerprint()
-}
-
-/// A copy to compare by and to scrub with; its form is of no interest here.
-fn sealed_copy(value: &Raw) -> Secret {
-    Secret::seal(Raw::copy_of(value.bytes()).into_inner(), &FormRule::Redcap).0
+    to_compare(one.bytes()).fingerprint() == to_compare(other.bytes()).fingerprint()
 }
 
 /// An error of the keyring. `state` is the fact for programs.

@@ -320,6 +320,11 @@ pub(crate) use vault::given as given_by_vault;
 #[cfg(all(test, unix))]
 pub(crate) use vault::tests::kit as vault_kit;
 
+/// A copy to compare by and to scrub with; its form is of no interest.
+fn to_compare(value: &[u8]) -> Secret {
+    Secret::seal(Raw::copy_of(value).into_inner(), &FormRule::Redcap).0
+}
+
 /// Seals what a store gave. Nothing, or nothing but a line break, is blank: no hit.
 fn sealed(raw: Raw, rule: &FormRule, source: &'static str) -> Option<Found> {
     let (secret, form) = Secret::seal(raw.into_inner(), rule);

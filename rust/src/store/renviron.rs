@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
-use super::raw::Raw;
 use super::step::step;
+use super::to_compare;
 use crate::error::{Error, Kind, Result};
 use crate::file::{self, Links, Unfit, fault};
-use crate::token::{FormRule, Secret, TokenName};
+use crate::token::{Secret, TokenName};
 
 /// The largest file that is edited.
 const CAP: usize = 1 << 20;
@@ -177,7 +177,7 @@ impl Opened {
     fn lines(&self, name: &TokenName, secret: &Secret) -> Result<Vec<Line>> {
         let lines = assignments(&self.content, name.as_str());
         let same = |line: &Line| match &line.value {
-            Given::Plain(value) => sealed(value).fingerprint() == secret.fingerprint(),
+            Given::Plain(value) => to_compare(value).fingerprint() == secret.fingerprint(),
             Given::Composed => false,
         };
         if lines.iter().all(same) {
@@ -383,11 +383,6 @@ fn without(content: &[u8], lines: &[Line]) -> Zeroizing<Vec<u8>> {
 fn numbers(lines: &[Line]) -> String {
     let numbers: Vec<String> = lines.iter().map(|line| line.number.to_string()).collect();
     format!("line{} {}", if lines.len() == 1 { "" } else { "s" }, numbers.join(", "))
-}
-
-/// To compare by; its form is of no interest here.
-fn sealed(value: &[u8]) -> Secret {
-    Secret::seal(Raw::copy_of(value).into_inner(), &FormRule::Redcap).0
 }
 
 /// Files beside it that hold the token too: copies that editors make, and R's history.

@@ -11,7 +11,7 @@ use dbus_secret_service::{Collection, EncryptionType, Error as Fault, Item, Secr
 
 use super::{
     Access, Answer, Error, PROMPT_SECONDS, Raw, Reach, Result, SERVICE, denied, dismissed, error, failed, locked,
-    no_answer, not_here, sealed_copy,
+    no_answer, not_here, to_compare,
 };
 use crate::token::Secret;
 
@@ -137,7 +137,7 @@ fn read(service: &SecretService, access: &Access, name: &str) -> Result<Option<R
             hits.push((item, value));
         }
     }
-    let tokens: Vec<Secret> = hits.iter().map(|(_, value)| sealed_copy(value)).collect();
+    let tokens: Vec<Secret> = hits.iter().map(|(_, value)| to_compare(value.bytes())).collect();
     if tokens.iter().any(|token| token.fingerprint() != tokens[0].fingerprint()) {
         let items: Vec<&Item<'_>> = hits.iter().map(|(item, _)| item).collect();
         return Err(differing(service, name, &items, &tokens));

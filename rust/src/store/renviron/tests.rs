@@ -11,7 +11,7 @@ use crate::store::testing::{INSIDE, inside, no_trace, random_token, token_name};
 const NAME: &str = "REDCapSync_X";
 
 fn secret(token: &str) -> Secret {
-    sealed(token.as_bytes())
+    to_compare(token.as_bytes())
 }
 
 /// What a line gives the name: its value; `${}` for one of other variables.
