@@ -20,6 +20,7 @@ help:
 	@echo 'make adversary   1 GB of data that is nearly a token, through the pipeline, byte for byte'
 	@echo 'make fuzz        a million inputs for each fuzz target'
 	@echo 'make compare     exports of 57 MB and less, cell by cell against another parser'
+	@echo 'make audit       kills, faults, attacks and many processes against the audit log; writes bench/audit.md'
 	@echo 'make mutants     faults injected on purpose: each has to make its test fail'
 	@echo 'make clean       removes what was built'
 
@@ -72,12 +73,15 @@ authors:
 	@sh tools/authors.sh
 
 # The long runs; their figures stand in bench/.
-.PHONY: adversary compare fuzz mutants
+.PHONY: adversary audit compare fuzz mutants
 
 adversary:
 	@sh tools/setup.sh demo
 	@cd rust && KEYCAP_ADVERSARY_MB=1000 sh ../tools/with-r.sh cargo test --locked --lib -- \
 	  redcap::tests::data::data_rich_in_digits --nocapture
+
+audit: install
+	@sh tests/audit/run.sh
 
 compare: install
 	@sh tests/pycap/run.sh

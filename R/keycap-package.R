@@ -24,6 +24,7 @@
 #' - What a project is: [project_info()], [export_metadata()], [export_instruments()], [export_users()],
 #'   [export_log()], [next_record_name()], [redcap_version()].
 #' - Files: [export_file()].
+#' - The audit log: [audit_log()], [verify_audit_log()], [archive_audit_log()].
 #' - Everything else that REDCap's API can do: [redcap_call()].
 #' - A server to try with: [start_sandbox()], [stop_sandbox()], [run_sandbox()]; its administrator:
 #'   [sandbox_issue_token()] and its kin.
@@ -45,6 +46,7 @@
 
 # When R ends, outcomes of calls that were interrupted may still wait for the audit log.
 .onLoad <- function(libname, pkgname) {
+  the$script <- started_with()
   reg.finalizer(the, function(the) if (!isTRUE(the$unloaded)) kc_shutdown(), onexit = TRUE)
 }
 

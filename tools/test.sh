@@ -51,6 +51,9 @@ stage_pycap() { sh tests/pycap/run.sh; }
 # keycap's exports against another parser of the same bytes, and against PyCap, whose environment `pycap` has made.
 stage_compare() { sh tools/install.sh && sh tests/compare/run.sh S,M; }
 
+# Audit logs, good and bad, before three verifiers that share no code; `tests/audit/agree/run.sh` alone takes 1,000.
+stage_agree() { sh tests/audit/agree/run.sh 60; }
+
 # Whether a token is left in the memory of R; from outside, which takes Linux and its /proc.
 stage_memory() {
   if [ "$(uname -s)" != Linux ]; then
@@ -144,7 +147,7 @@ cpu() {
   awk 'NR == 2 { for (i = 1; i <= 2; i++) { split($i, t, "[ms]"); s += t[1] * 60 + t[2] } printf "%d", s }' build/log/times
 }
 
-all="locks claims format clippy core pycap build check home compare memory terminal"
+all="locks claims format clippy core pycap build check home compare agree memory terminal"
 stages=${*:-$all}
 mkdir -p build/log
 table=""

@@ -5,6 +5,7 @@
 //! `token` · `net` · `project` · `store` · `audit` · `redcap` · `records` · `serve` · `sandbox`.
 
 pub mod audit;
+mod base64;
 pub mod border;
 pub mod ctx;
 pub mod error;

@@ -36,15 +36,29 @@ hits_in_files <- function(files, token) {
 hits_in_file <- function(file, token) {
   found <- hits(readBin(file, "raw", file.size(file)), token)
   if (length(found) > 0L && grepl("[.]jsonl$", file)) {
-    found <- hits(without_chain(readLines(file, warn = FALSE)), token)
+    found <- hits(without_chain(readLines(file, warn = FALSE), last_line_before(file)), token)
   }
   found
 }
 
-without_chain <- function(lines) {
-  for (n in seq_along(lines)[-1L]) {
-    hash <- sprintf("\"prev\":\"%s\"", sha256_of(paste0(lines[[n - 1L]], "\n")))
-    lines[[n]] <- sub(hash, "", lines[[n]], fixed = TRUE)
+# The last line of the segment before.
+last_line_before <- function(file) {
+  number <- as.integer(sub(".*-([0-9]{6,})[.]jsonl$", "\\1", basename(file)))
+  before <- sub("[0-9]{6,}[.]jsonl$", sprintf("%06d.jsonl", number - 1L), file)
+  if (!is.na(number) && file.exists(before)) utils::tail(readLines(before, warn = FALSE), 1L)
+}
+
+without_chain <- function(lines, before = NULL) {
+  whole <- lines
+  for (n in seq_along(lines)) {
+    check <- sha256_of(sub(",\"check\":\"[0-9a-f]{16}\"}$", "", whole[[n]]))
+    lines[[n]] <- sub(sprintf(",\"check\":\"%s\"}", substr(check, 1, 16)), "}", lines[[n]], fixed = TRUE)
+    previous <- if (n > 1L) whole[[n - 1L]] else before
+    if (!is.null(previous)) {
+      hash <- sha256_of(paste0(previous, "\n"))
+      lines[[n]] <- sub(sprintf("\"prev\":\"%s\"", hash), "", lines[[n]], fixed = TRUE)
+      lines[[n]] <- sub(sprintf("\"after_hash\":\"%s\"", hash), "", lines[[n]], fixed = TRUE)
+    }
   }
   lines
 }
@@ -356,6 +370,14 @@ canary_walk <- function(store) {
   step("test_project_token", "revoked", function() test_project_token(on_sandbox))
   step("delete_project", "a sandbox's", function() delete_project("LIVE"))
   port <- as.integer(sub(".*:([0-9]+)/.*", "\\1", sandbox$redcap_uri))
+  step("audit_log", "the user's", function() audit_log())
+  step("audit_log", "a sandbox's", function() audit_log("TEST", since = Sys.Date(), sandbox = TRUE))
+  step("verify_audit_log", "the user's", function() verify_audit_log())
+  step("verify_audit_log", "nothing there", function() verify_audit_log(file.path(world, "nowhere")))
+  step("checkpoint_audit_log", "a sandbox's", function() checkpoint_audit_log(print = TRUE, sandbox = TRUE))
+  step("checkpoint_audit_log", "the user's", function() checkpoint_audit_log(new_key = TRUE))
+  step("verify_audit_log", "no such notes", function() verify_audit_log(anchors = file.path(world, "nowhere")))
+  step("archive_audit_log", "a sandbox's", function() archive_audit_log(sandbox = TRUE))
   step("run_sandbox", "a port that is taken", function() run_sandbox(port))
   step("stop_sandbox", "stop", function() stop_sandbox(sandbox))
   step("sandbox_revoke_token", "of a sandbox that is gone", function() sandbox_revoke_token(sandbox, "TEST"))
@@ -406,6 +428,16 @@ canary_walk <- function(store) {
     export_report = function(token) list(token, 1),
     export_report = function(token) list(project, token),
     conversion_problems = function(token) list(token),
+    audit_log = function(token) list(token),
+    audit_log = function(token) list(since = token),
+    audit_log = function(token) list(action = token),
+    audit_log = function(token) list(paths = token),
+    verify_audit_log = function(token) list(token),
+    verify_audit_log = function(token) list(checkpoints = token),
+    archive_audit_log = function(token) list(token),
+    verify_audit_log = function(token) list(anchors = token),
+    checkpoint_audit_log = function(token) list(token),
+    checkpoint_audit_log = function(token) list(new_key = token),
     test_project_tokens = function(token) list(token),
     test_project_tokens = function(token) list(c("A", token)),
     test_project_tokens = function(token) list(list(project, spoilt("token_name", token))),

@@ -40,6 +40,8 @@ pub(super) enum Cause {
     Damaged(&'static str),
     /// A newer version of keycap has written here.
     Newer,
+    /// It is on a file system that is not supported, of this kind.
+    Network(&'static str),
     /// Anything else, in the system's words.
     System(String),
 }
@@ -88,6 +90,7 @@ impl Cause {
             Self::Locked(_) => "locked",
             Self::Damaged(_) => "damaged",
             Self::Newer => "newer",
+            Self::Network(_) => "network",
             Self::System(_) => "system",
         }
     }
@@ -162,6 +165,10 @@ impl Cause {
             Self::Newer => {
                 ("a newer version of keycap has written to it".to_owned(), "update keycap on this machine".to_owned())
             }
+            Self::Network(kind) => (
+                format!("it is on a file system ({kind}) where neither locks nor durable writing can be relied upon"),
+                "set `audit_dir` to a folder on a disk of this machine, or on NFS".to_owned(),
+            ),
             Self::System(words) => (
                 format!("the system says: {words}"),
                 look(&place, "shows whether the folder or file is there as it should be"),

@@ -1,8 +1,8 @@
-//! What an entry says: intents, outcomes, refusals, changes, recoveries.
+//! What an entry says: intents, outcomes, refusals, changes, and what the log says of itself.
 
 use std::time::Duration;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::error::Kind;
 
@@ -35,10 +35,14 @@ pub struct Intent {
     pub source_request_id: Option<String>,
     /// The token's fingerprint.
     pub fingerprint: String,
+    /// The records that are written or deleted, where they are known. In the log as digests, or as they are if the
+    /// site says so.
+    #[serde(skip)]
+    pub record_ids: Vec<String>,
 }
 
 /// A user name in REDCap, and how it is known. In the log: `{"declared":"…"}` or `{"verified":"…"}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RedcapUser {
     /// The site or the user says so.
@@ -126,7 +130,85 @@ pub struct Change {
     pub detail: Option<String>,
 }
 
-/// An entry that is not a call. Policies and the agent will be others.
+/// What made R call: stands at the end of intents, refusals and changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Program {
+    /// The script's absolute path; `interactive` where a person types, `expression` for `Rscript -e`, `stdin` where R
+    /// reads its commands from standard input.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub script: Option<String>,
+    /// The SHA-256 of the script as it was when the operation began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub script_sha256: Option<String>,
+    /// `rstudio`, `positron`, `vscode`, `jupyter`, `terminal`, a scheduler (`slurm`, `pbs`, `lsf`, `sge`), or
+    /// `background` (no terminal: cron, a service).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// The scheduler's number for the job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
+    /// Who logged in, where the system keeps that through `su` and `sudo` (Linux with auditing).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub login_uid: Option<u32>,
+}
+
+/// The first entry of a segment that follows another.
+#[derive(Clone, Debug, Serialize)]
+pub struct Opening {
+    /// `size`, or `archive` where somebody closed the one before.
+    pub reason: &'static str,
+    /// The name of the file before.
+    pub after: String,
+    /// Its size in bytes.
+    pub after_size: u64,
+    /// The SHA-256 of its last line.
+    pub after_hash: String,
+}
+
+/// A device of the log was lost, or is back.
+#[derive(Clone, Debug, Serialize)]
+pub struct Device {
+    /// `first`, `second` or `syslog`.
+    pub device: &'static str,
+    /// Its folder or socket.
+    pub path: String,
+    /// `lost` or `back`.
+    pub state: &'static str,
+    /// Why it was lost: the cause's name, such as `full`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+}
+
+/// A checkpoint was signed: it vouches for the lines before this one.
+#[derive(Clone, Debug, Serialize)]
+pub struct Checkpoint {
+    /// The log: `audit-<uid>@<host>`.
+    pub origin: String,
+    /// The number of entries that it vouches for: `seq` of the last.
+    pub entries: u64,
+    /// The SHA-256 of that line.
+    pub hash: String,
+    /// The key's id: the first 8 hexadecimal characters as the signed note has them.
+    pub key: String,
+    /// The signature in base64.
+    pub signature: String,
+}
+
+/// What an anchor did with a checkpoint.
+#[derive(Clone, Debug, Serialize)]
+pub struct Anchoring {
+    /// The anchor's name in the settings.
+    pub anchor: String,
+    /// The checkpoint's number of entries.
+    pub entries: u64,
+    /// `kept`, `queued` (out of reach; tried again) or `failed`.
+    pub state: &'static str,
+    /// Why it was not kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+}
+
+/// An entry that is not a call.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Entry {
@@ -136,6 +218,12 @@ pub enum Entry {
     Change(Change),
     /// What became of it.
     Changed(Outcome),
+    /// A device was lost or is back.
+    Device(Device),
+    /// A checkpoint was signed.
+    Checkpoint(Checkpoint),
+    /// A checkpoint was given to an anchor.
+    Anchor(Anchoring),
 }
 
 /// A torn tail that was moved out of the log.
@@ -152,14 +240,25 @@ pub(super) struct Recover {
 }
 
 /// The part of a line that depends on its phase.
-#[derive(Serialize)]
+#[derive(Clone, Copy, Serialize)]
 #[serde(tag = "phase", rename_all = "snake_case")]
 pub(super) enum Body<'a> {
     Intent(&'a Intent),
     Outcome(&'a Outcome),
     Refused(&'a Refused),
     Change(&'a Change),
+    Segment(&'a Opening),
     Recover(&'a Recover),
+    Device(&'a Device),
+    Checkpoint(&'a Checkpoint),
+    Anchor(&'a Anchoring),
+}
+
+impl Body<'_> {
+    /// Whether it says what made R call.
+    pub(super) fn is_of_a_program(&self) -> bool {
+        matches!(self, Self::Intent(_) | Self::Refused(_) | Self::Change(_))
+    }
 }
 
 impl<'a> From<&'a Entry> for Body<'a> {
@@ -168,6 +267,9 @@ impl<'a> From<&'a Entry> for Body<'a> {
             Entry::Refused(refused) => Self::Refused(refused),
             Entry::Change(change) => Self::Change(change),
             Entry::Changed(outcome) => Self::Outcome(outcome),
+            Entry::Device(device) => Self::Device(device),
+            Entry::Checkpoint(checkpoint) => Self::Checkpoint(checkpoint),
+            Entry::Anchor(anchoring) => Self::Anchor(anchoring),
         }
     }
 }

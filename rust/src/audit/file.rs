@@ -1,11 +1,12 @@
 //! Opening the folder and its files: made for this user alone, never through a symbolic link, never somebody
 //! else's, and durable in their folder.
 
-use std::fs::{DirBuilder, File, Metadata, OpenOptions};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use super::cause::Cause;
+use super::setup::Setup;
 use crate::error::Result;
 use crate::file::Root;
 
@@ -13,7 +14,7 @@ use crate::file::Root;
 ///
 /// # Errors
 /// `audit`: it cannot be made, or it is not this user's own.
-pub(super) fn folder(dir: &Path) -> Result<()> {
+pub(super) fn folder(dir: &Path, setup: &Setup) -> Result<()> {
     let at = |error: io::Error| Cause::of(&error).at(dir);
     match std::fs::symlink_metadata(dir) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -41,7 +42,36 @@ pub(super) fn folder(dir: &Path) -> Result<()> {
     if !metadata.is_dir() {
         return Err(Cause::NotAFolder.at(dir));
     }
-    own(&metadata, dir)
+    own(&metadata, dir)?;
+    super::network::supported(dir)?;
+    share(&metadata, 0o050, setup, |permissions| std::fs::set_permissions(dir, permissions)).map_err(at)
+}
+
+/// Where the site wants it so, the group may read what was made for the owner alone.
+#[cfg(unix)]
+pub(super) fn share(
+    metadata: &Metadata,
+    rights: u32,
+    setup: &Setup,
+    set: impl FnOnce(Permissions) -> io::Result<()>,
+) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = metadata.permissions().mode() & 0o7777;
+    if !setup.group_readable || mode & rights == rights {
+        return Ok(());
+    }
+    set(Permissions::from_mode(mode | rights))
+}
+
+/// Windows has no such modes.
+#[cfg(not(unix))]
+pub(super) fn share(
+    _metadata: &Metadata,
+    _rights: u32,
+    _setup: &Setup,
+    _set: impl FnOnce(Permissions) -> io::Result<()>,
+) -> io::Result<()> {
+    Ok(())
 }
 
 /// The folder that a path stands in.

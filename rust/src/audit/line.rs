@@ -6,7 +6,8 @@ use ring::digest;
 use serde::{Deserialize, Serialize};
 use serde_json::ser::Formatter;
 
-use super::entry::Body;
+use super::digests::{Digests, Named};
+use super::entry::{Body, Program};
 use super::who::Who;
 use crate::hex::hex;
 
@@ -42,6 +43,7 @@ pub(super) struct Head<'a> {
     pub(super) time: &'a str,
     pub(super) who: &'a Who,
     pub(super) pid: u32,
+    pub(super) program: &'a Program,
 }
 
 /// A line but for its check; the keys stand in this order.
@@ -61,19 +63,56 @@ struct Line<'a> {
     keycap: &'static str,
     #[serde(flatten)]
     body: &'a Body<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    record_digests: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    record_ids: Option<&'a [String]>,
+    #[serde(flatten)]
+    program: Option<&'a Program>,
 }
 
 impl Head<'_> {
-    /// Adds an entry's line to a batch and moves the place on.
+    /// Adds the lines of some entries to a batch and moves the place on.
     ///
     /// # Errors
     /// None that is known: the types have no value that JSON cannot take.
-    pub(super) fn write(&self, body: &Body<'_>, place: &mut Place, batch: &mut Vec<u8>) -> io::Result<()> {
-        let seq = place.seq.checked_add(1).ok_or_else(|| io::Error::other("sequence numbers are used up"))?;
+    pub(super) fn write_all(
+        &self,
+        bodies: &[Body<'_>],
+        digests: Option<&Digests>,
+        place: &mut Place,
+        batch: &mut Vec<u8>,
+    ) -> io::Result<()> {
+        for body in bodies {
+            let seq = place.seq.checked_add(1).ok_or_else(|| io::Error::other("sequence numbers are used up"))?;
+            let named = digests.and_then(|digests| digests.named(body));
+            let hash = self.line(body, named.as_ref(), seq, &place.hash, batch)?;
+            *place = Place { seq, hash };
+        }
+        Ok(())
+    }
+
+    /// Adds the lines of some entries that have no place in a chain. They name no record.
+    ///
+    /// # Errors
+    /// As above.
+    pub(super) fn write_loose(&self, bodies: &[Body<'_>], batch: &mut Vec<u8>) -> io::Result<()> {
+        let nowhere = Place::start();
+        bodies.iter().try_for_each(|body| self.line(body, None, 0, &nowhere.hash, batch).map(drop))
+    }
+
+    fn line(
+        &self,
+        body: &Body<'_>,
+        named: Option<&Named<'_>>,
+        seq: u64,
+        prev: &str,
+        batch: &mut Vec<u8>,
+    ) -> io::Result<String> {
         let line = Line {
             v: VERSION,
             seq,
-            prev: &place.hash,
+            prev,
             time: self.time,
             host: self.who.host.as_deref(),
             uid: self.who.uid,
@@ -81,6 +120,15 @@ impl Head<'_> {
             pid: self.pid,
             keycap: env!("CARGO_PKG_VERSION"),
             body,
+            record_digests: match named {
+                Some(Named::Digests(digests)) => Some(digests),
+                _ => None,
+            },
+            record_ids: match named {
+                Some(Named::Plain(ids)) => Some(ids),
+                _ => None,
+            },
+            program: body.is_of_a_program().then_some(self.program),
         };
         let start = batch.len();
         line.serialize(&mut serde_json::Serializer::with_formatter(&mut *batch, OneLine))?;
@@ -93,8 +141,7 @@ impl Head<'_> {
         batch.extend_from_slice(&check.as_bytes()[..CHECK_LENGTH]);
         batch.extend_from_slice(END);
         hash.update(&batch[checked..]);
-        *place = Place { seq, hash: hex(hash.finish().as_ref()) };
-        Ok(())
+        Ok(hex(hash.finish().as_ref()))
     }
 }
 
@@ -132,6 +179,29 @@ pub(super) fn hash_and_check(line: &[u8]) -> (String, bool) {
     });
     hash.update(rest);
     (hex(hash.finish().as_ref()), right)
+}
+
+/// Whether a line with its `\n` ends in a check, right or wrong.
+pub(super) fn has_check(line: &[u8]) -> bool {
+    let checked = line.len().saturating_sub(CHECK.len() + CHECK_LENGTH + END.len());
+    line.ends_with(END) && line[checked..].starts_with(CHECK)
+}
+
+/// A SHA-256 of what comes piece by piece.
+pub(super) struct Sum(digest::Context);
+
+impl Sum {
+    pub(super) fn new() -> Self {
+        Self(digest::Context::new(&digest::SHA256))
+    }
+
+    pub(super) fn add(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    pub(super) fn finish(self) -> String {
+        hex(self.0.finish().as_ref())
+    }
 }
 
 /// SHA-256 in hexadecimal characters, lower case.
@@ -180,9 +250,10 @@ mod tests {
 
     fn line(body: &Body<'_>, place: &mut Place) -> String {
         let who = who();
-        let head = Head { time: "2025-11-21T23:56:06.123456Z", who: &who, pid: 77 };
+        let program = Program::default();
+        let head = Head { time: "2025-11-21T23:56:06.123456Z", who: &who, pid: 77, program: &program };
         let mut batch = Vec::new();
-        head.write(body, place, &mut batch).unwrap();
+        head.write_all(std::slice::from_ref(body), None, place, &mut batch).unwrap();
         String::from_utf8(batch).unwrap()
     }
 
@@ -202,6 +273,7 @@ mod tests {
             source: "keyring".into(),
             source_request_id: None,
             fingerprint: "kc1:0011223344556677".into(),
+            record_ids: Vec::new(),
         };
         let first = line(&Body::Intent(&intent), &mut place);
         let zeros = "0".repeat(64);

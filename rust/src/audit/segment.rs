@@ -5,9 +5,10 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::cause::Cause;
-use super::entry::Recover;
+use super::entry::{Opening, Recover};
 use super::file::{self, How};
 use super::line::{self, LONGEST, Link, Place, VERSION};
+use super::setup::Setup;
 use super::who;
 use crate::error::{Error, Result};
 
@@ -34,9 +35,12 @@ impl Segment {
     ///
     /// # Errors
     /// `audit`.
-    pub(super) fn open(path: PathBuf) -> Result<Self> {
+    pub(super) fn open(path: PathBuf, setup: &Setup) -> Result<Self> {
         let file = file::open(&path, How::Append)?;
-        let size = file.metadata().map_err(|error| Cause::of(&error).at(&path))?.len();
+        let at = |error: io::Error| Cause::of(&error).at(&path);
+        let metadata = file.metadata().map_err(at)?;
+        let size = metadata.len();
+        file::share(&metadata, 0o040, setup, |permissions| file.set_permissions(permissions)).map_err(at)?;
         if size == 0 {
             file::sync_folder(file::parent(&path)).map_err(|error| Cause::of(&error).at(&path))?;
         }
@@ -46,6 +50,38 @@ impl Segment {
     /// Whether it has no line yet.
     pub(super) fn is_empty(&self) -> bool {
         self.size == 0
+    }
+
+    /// Its size in bytes.
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Its file.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether its first line is its last.
+    ///
+    /// # Errors
+    /// `audit`.
+    pub(super) fn has_one_line(&mut self) -> Result<bool> {
+        Ok(self.line_before(self.size)?.is_some_and(|line| line.len() as u64 == self.size))
+    }
+
+    /// What the segment behind this one says of it.
+    pub(super) fn opening(&self, reason: &'static str, place: &Place) -> Opening {
+        let after = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Opening { reason, after, after_size: self.size, after_hash: place.hash.clone() }
+    }
+
+    /// The place behind its last entry; nothing is cut.
+    ///
+    /// # Errors
+    /// `audit`.
+    pub(super) fn place(&mut self) -> Result<Place> {
+        Ok(self.tail()?.place)
     }
 
     /// The place in the chain to go on from, and what was cut from the end to come there.
@@ -90,7 +126,9 @@ impl Segment {
             // Should this fail too, the next append finds a torn tail.
             let _ = self.cut(self.size);
             self.error(&error)
-        })
+        })?;
+        self.size += lines.len() as u64;
+        Ok(())
     }
 
     /// Makes everything that was appended durable, by whomever.

@@ -8,20 +8,40 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::AuditLog;
+use super::device::{Devices, Written};
 use super::entry::{Body, Change, Entry, Intent, Outcome};
+use super::file::without_trailing_slash;
+use super::setup::Setup;
 use crate::ctx::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::group::{self, Group};
 
 /// The audit logs of one process, by folder. Clones share them.
 #[derive(Clone, Default)]
-pub(crate) struct SharedLogs(Arc<Mutex<HashMap<PathBuf, SharedLog>>>);
+pub(crate) struct SharedLogs(Arc<Mutex<HashMap<PathBuf, SharedLog>>>, Arc<Mutex<Latest>>);
+
+/// What the newest operation said of the log. A log that exists already is kept so from then on, too.
+#[derive(Default)]
+struct Latest {
+    setup: Arc<Setup>,
+    /// The folder that has the second device and the site's rights; a sandbox writes nowhere else.
+    main: PathBuf,
+}
 
 impl SharedLogs {
     /// The log in a folder; nothing is opened before the first entry.
     pub(crate) fn at(&self, dir: &Path, clock: &Arc<dyn Clock>) -> SharedLog {
         let mut logs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        logs.entry(dir.to_owned()).or_insert_with(|| SharedLog::new(AuditLog::new(dir, Arc::clone(clock)))).clone()
+        let latest = || Arc::clone(&self.1);
+        logs.entry(dir.to_owned())
+            .or_insert_with(|| SharedLog::new(AuditLog::new(dir, Arc::clone(clock)), latest()))
+            .clone()
+    }
+
+    /// How the log in `main` is kept, and what makes the calls from now on.
+    pub(crate) fn keep(&self, main: &Path, setup: Setup) {
+        *self.1.lock().unwrap_or_else(PoisonError::into_inner) =
+            Latest { setup: Arc::new(setup), main: without_trailing_slash(main) };
     }
 
     /// Waits until everything that is to be written was written, `until` at most. False if something was not. Blocks.
@@ -44,7 +64,8 @@ impl SharedLogs {
 pub(crate) struct SharedLog(Arc<Shared>);
 
 struct Shared {
-    log: AuditLog,
+    devices: Devices,
+    latest: Arc<Mutex<Latest>>,
     group: Group<Job, Reply>,
     /// Whether something was written since the log was last made durable.
     unsynced: AtomicBool,
@@ -86,9 +107,10 @@ impl Job {
 }
 
 impl SharedLog {
-    fn new(log: AuditLog) -> Self {
+    fn new(log: AuditLog, latest: Arc<Mutex<Latest>>) -> Self {
         Self(Arc::new(Shared {
-            log,
+            devices: Devices::new(log),
+            latest,
             group: Group::default(),
             unsynced: AtomicBool::new(false),
             #[cfg(test)]
@@ -131,10 +153,15 @@ impl SharedLog {
         self.join(Job::Sync).await.map(drop)
     }
 
+    /// What the person should be warned of: a device that was lost. Each is told once.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        self.0.devices.warnings()
+    }
+
     /// The log itself, whose methods block.
     #[cfg(test)]
     pub(crate) fn blocking(&self) -> &AuditLog {
-        &self.0.log
+        self.0.devices.first()
     }
 
     async fn join(&self, job: Job) -> Reply {
@@ -151,8 +178,8 @@ impl SharedLog {
     fn write(&self, places: Vec<Place>) {
         let shared = &self.0;
         let bodies: Vec<_> = places.iter().filter_map(|place| place.job.body()).collect();
-        let segment = match shared.log.append(&bodies) {
-            Ok(segment) => segment,
+        let written = match shared.devices.append(&bodies, &shared.setup()) {
+            Ok(written) => written,
             Err(error) => {
                 drop(bodies);
                 for place in places {
@@ -162,7 +189,7 @@ impl SharedLog {
             }
         };
         drop(bodies);
-        if segment.is_some() {
+        if written.is_some() {
             shared.unsynced.store(true, Ordering::SeqCst);
         }
         let (durable, others): (Vec<_>, Vec<_>) = places.into_iter().partition(|place| place.job.is_durable());
@@ -174,7 +201,7 @@ impl SharedLog {
         if durable.is_empty() && !unheard {
             return;
         }
-        let synced = shared.sync(segment.as_ref());
+        let synced = shared.sync(written.as_ref());
         for place in durable {
             let call_id = match &place.job {
                 Job::Begin(intent) => Some(intent.call_id.clone()),
@@ -222,15 +249,24 @@ impl Drop for OpenCall {
 }
 
 impl Shared {
-    fn sync(&self, segment: Option<&super::Segment>) -> Result<()> {
-        if segment.is_none() && !self.unsynced.load(Ordering::SeqCst) {
+    /// How this log is kept, by the newest word on it.
+    fn setup(&self) -> Arc<Setup> {
+        let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        if latest.main == self.devices.first().dir {
+            return Arc::clone(&latest.setup);
+        }
+        Arc::new(Setup { program: latest.setup.program.clone(), ..Setup::default() })
+    }
+
+    fn sync(&self, written: Option<&Written>) -> Result<()> {
+        if written.is_none() && !self.unsynced.load(Ordering::SeqCst) {
             return Ok(());
         }
         #[cfg(test)]
         if let Some(on_sync) = &*self.on_sync.lock().unwrap_or_else(PoisonError::into_inner) {
             on_sync()?;
         }
-        segment.map_or_else(|| self.log.sync(), super::Segment::sync)?;
+        written.map_or_else(|| self.devices.sync_all(&self.setup()), |written| self.devices.sync(written))?;
         self.unsynced.store(false, Ordering::SeqCst);
         Ok(())
     }

@@ -17,6 +17,25 @@ pub(super) fn utc(time: SystemTime) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
 }
 
+/// The seconds since 1970 of such a text; none where it is no such text.
+pub(super) fn seconds(text: &str) -> Option<f64> {
+    let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
+    let number = |text: &str| text.parse::<i64>().ok();
+    let mut parts = date.splitn(3, '-').map(number);
+    let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
+    let mut parts = time.splitn(3, ':');
+    let (hour, minute, second) = (number(parts.next()?)?, number(parts.next()?)?, parts.next()?.parse::<f64>().ok()?);
+    if !(1..=12).contains(&month) || !(1..=31).contains(&day) || !(0..=9999).contains(&year) {
+        return None;
+    }
+    // The inverse of `date()`, with years from March.
+    let year = if month <= 2 { year - 1 } else { year };
+    let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let days = era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468;
+    Some((days * 86_400 + hour * 3600 + minute * 60) as f64 + second)
+}
+
 /// The date of a day counted from 1970-01-01, in the Gregorian calendar. Years are counted from March, so that
 /// the leap day is a year's last, in eras of 400 years, which all have 146,097 days.
 fn date(days: i128) -> (i128, i128, i128) {
@@ -47,6 +66,17 @@ mod tests {
         assert_eq!(at(1_709_251_200, 0), "2024-03-01T00:00:00.000000Z");
         assert_eq!(at(4_107_542_400, 0), "2100-03-01T00:00:00.000000Z");
         assert_eq!(at(253_402_300_799, 0), "9999-12-31T23:59:59.000000Z");
+    }
+
+    #[test]
+    fn a_moment_that_was_written_is_read_back() {
+        for seconds in [0, 951_782_400, 1_709_251_199, 1_709_251_200, 4_107_542_400, 253_402_300_799] {
+            let back = super::seconds(&at(seconds, 250_000));
+            assert_eq!(back, Some(seconds as f64 + 0.25));
+        }
+        for text in ["", "2025-11-21", "2025-13-21T00:00:00Z", "2025-11-21T00:00Z", "soon"] {
+            assert_eq!(super::seconds(text), None, "{text}");
+        }
     }
 
     #[test]

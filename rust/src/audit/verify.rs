@@ -7,6 +7,17 @@ use std::path::Path;
 use super::line::{self, LONGEST, Link, Place, VERSION};
 use crate::error::{Error, Kind, Result};
 
+/// What a checkpoint says that was kept elsewhere and whose signature was checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnchorState {
+    /// The log: `audit-<uid>@<host>`.
+    pub origin: String,
+    /// The number of entries that it vouches for: `seq` of the last.
+    pub entries: u64,
+    /// The SHA-256 of that line, 64 hexadecimal characters.
+    pub hash: String,
+}
+
 /// What verifying found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -48,6 +59,29 @@ pub enum Fault {
     Sequence(u64),
     /// Its previous hash is not that of the line before: that line was altered, or lines were exchanged.
     Previous,
+    /// A segment is missing, or does not follow the one before.
+    Segment,
+    /// A checkpoint from outside has another hash for it: the log was written anew.
+    Anchor,
+    /// The log ends before the last entry that a checkpoint from outside names, this one.
+    Short(u64),
+}
+
+impl Fault {
+    /// The word for it.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Torn => "torn",
+            Self::NotAnEntry => "not_an_entry",
+            Self::Version(_) => "version",
+            Self::Altered => "altered",
+            Self::Sequence(_) => "sequence",
+            Self::Previous => "previous",
+            Self::Segment => "segment",
+            Self::Anchor => "anchor",
+            Self::Short(_) => "short",
+        }
+    }
 }
 
 impl std::fmt::Display for Fault {
@@ -59,6 +93,9 @@ impl std::fmt::Display for Fault {
             Self::Altered => f.write_str("its content does not match its check"),
             Self::Sequence(seq) => write!(f, "its sequence number {seq} is out of order"),
             Self::Previous => f.write_str("the line before it is not the one that it was written after"),
+            Self::Segment => f.write_str("it does not follow the segment before, or that one is missing"),
+            Self::Anchor => f.write_str("a checkpoint from outside says that another entry stood there"),
+            Self::Short(entries) => write!(f, "a checkpoint from outside vouches for {entries} entries"),
         }
     }
 }
@@ -126,17 +163,18 @@ fn follow(line: &[u8], place: &Place) -> std::result::Result<Place, Fault> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::audit::entry::{Body, Intent};
+    use crate::audit::entry::{Body, Intent, Program};
     use crate::audit::line::Head;
     use crate::audit::who::Who;
 
     fn log(entries: usize) -> Vec<u8> {
         let who = Who { host: Some("db01".into()), uid: Some(1000), user: None };
-        let head = Head { time: "2025-11-21T23:56:06.123456Z", who: &who, pid: 77 };
+        let program = Program::default();
+        let head = Head { time: "2025-11-21T23:56:06.123456Z", who: &who, pid: 77, program: &program };
         let (mut place, mut log) = (Place::start(), Vec::new());
         for at in 0..entries {
             let intent = Intent { call_id: format!("call {at}"), action: "version".into(), ..Intent::default() };
-            head.write(&Body::Intent(&intent), &mut place, &mut log).unwrap();
+            head.write_all(&[Body::Intent(&intent)], None, &mut place, &mut log).unwrap();
         }
         log
     }

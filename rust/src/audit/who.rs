@@ -70,6 +70,16 @@ impl Files {
         self.dir.join(format!("{}.lock", self.stem))
     }
 
+    /// The log's name, which begins the names of its files.
+    pub(super) fn stem(&self) -> &str {
+        &self.stem
+    }
+
+    /// The key of the digests of record ids.
+    pub(super) fn key(&self) -> PathBuf {
+        self.dir.join(format!("{}.key", self.stem))
+    }
+
     /// A segment by its number.
     pub(super) fn segment(&self, number: u32) -> PathBuf {
         self.dir.join(format!("{}-{number:06}.jsonl", self.stem))
@@ -83,15 +93,19 @@ impl Files {
         let mut newest = 1;
         for item in std::fs::read_dir(&self.dir).map_err(|error| Cause::of(&error).at(&self.dir))? {
             let name = item.map_err(|error| Cause::of(&error).at(&self.dir))?.file_name();
-            newest = newest.max(name.to_str().and_then(|name| self.number(name)).unwrap_or(1));
+            let number = name.to_str().and_then(segment_of).filter(|(stem, _)| *stem == self.stem);
+            newest = newest.max(number.map_or(1, |(_, number)| number));
         }
         Ok(newest)
     }
+}
 
-    fn number(&self, name: &str) -> Option<u32> {
-        let digits = name.strip_prefix(&self.stem)?.strip_prefix('-')?.strip_suffix(".jsonl")?;
-        (digits.len() >= 6 && digits.bytes().all(|b| b.is_ascii_digit())).then(|| digits.parse().ok())?
-    }
+/// The log and the number of a segment, by the name of its file.
+pub(super) fn segment_of(name: &str) -> Option<(&str, u32)> {
+    let (stem, digits) = name.strip_suffix(".jsonl")?.rsplit_once('-')?;
+    let whole = digits.len() >= 6 && digits.bytes().all(|b| b.is_ascii_digit());
+    let number = whole.then(|| digits.parse().ok()).flatten().filter(|number| *number > 0)?;
+    (stem.starts_with("audit-") && stem.contains('@')).then_some((stem, number))
 }
 
 /// The file beside a segment that keeps the `n`-th torn tail that was found at an offset.

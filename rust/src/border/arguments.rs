@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::audit::Program;
 use crate::ctx::Dirs;
 use crate::error::{Error, Kind, Result};
 use crate::net::{Origin, ServerUrl};
@@ -113,6 +114,8 @@ pub(super) struct Session {
     pub(super) dirs: Dirs,
     interactive: bool,
     options: Vec<(String, String)>,
+    script: Option<String>,
+    gui: Option<String>,
     pub(super) sandboxes: Vec<Origin>,
 }
 
@@ -141,6 +144,8 @@ impl Session {
             },
             interactive: session.get("interactive") == Some(&Value::Flag(true)),
             options,
+            script: session.get("script").and_then(Value::as_text).map(str::to_owned),
+            gui: session.get("gui").and_then(Value::as_text).map(str::to_owned),
             sandboxes: sandboxes.collect::<Result<_>>()?,
         })
     }
@@ -148,6 +153,11 @@ impl Session {
     /// What the settings are made of; reads the environment, so it is called on the host's thread.
     pub(super) fn settings_source(&self) -> SettingsSource {
         SettingsSource::take(self.interactive, self.options.clone())
+    }
+
+    /// What makes the calls, for the audit log; reads the environment, so it is called on the host's thread.
+    pub(super) fn program(&self) -> Program {
+        Program::here(self.script.as_deref(), self.gui.as_deref())
     }
 
     /// Whether an address is that of a sandbox that this session started.

@@ -5,9 +5,11 @@
 //! else happens on the I/O thread.
 
 mod arguments;
+mod audit;
 mod audited;
 mod calls;
 mod change;
+mod checkpoint;
 mod entry;
 mod import;
 mod keep;
@@ -22,12 +24,12 @@ mod tokens;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::audit;
+use crate::audit::{PATIENCE, Program, Second, Setup};
 use crate::ctx::{Ctx, Events, Shared, SystemClock, SystemRandom};
 use crate::error::{Error, Kind, Result};
 use crate::net::io::{self, Task};
 use crate::net::{Net, Own};
-use crate::project::Settings;
+use crate::project::{AuditSecond, AuditSettings, Settings};
 use crate::store::Environment;
 use crate::threads;
 use crate::value::Value;
@@ -66,12 +68,16 @@ pub fn start(op: &str, args: Value, session: &Value) -> Result<Task> {
         "project_info" => calls::information(&arguments, &session),
         "redcap_version" => calls::version(&arguments, &session),
         "import_records" => import::records(arguments, &session),
+        "checkpoint_audit_log" => checkpoint::take(&arguments, &session),
         "sandbox_start" => sandboxes::start(&arguments),
         "sandbox_command" => sandboxes::command(&arguments),
         "sandbox_stop" => sandboxes::stop(&arguments, &session),
         "sandbox_run" => sandboxes::run(&arguments),
         "configure_stores" => stores::configure(&arguments, &session),
         "stores" => stores::show(&session),
+        "verify_audit_log" => audit::verify(&arguments, &session),
+        "audit_log" => audit::read(&arguments, &session),
+        "archive_audit_log" => audit::archive(&arguments, &session),
         "info" => info(&session),
         _ => Err(Error::new(Kind::Internal, format!("there is no operation `{op}`"))),
     }
@@ -85,7 +91,7 @@ pub fn shutdown(bound: Duration) -> bool {
     let until = Instant::now() + bound;
     let io_ended = io::shutdown(bound);
     if let Some(shared) = known_shared() {
-        shared.audit.settled(Instant::now() + audit::PATIENCE);
+        shared.audit.settled(Instant::now() + PATIENCE);
     }
     // The one that wrote the last outcome is about to end.
     threads::all_ended(until.max(Instant::now() + Duration::from_millis(100))) && io_ended
@@ -122,14 +128,21 @@ fn ctx(session: &Session, env: Environment) -> Result<Ctx> {
 /// The world of an operation that asks stores besides those of the order.
 fn ctx_with(session: &Session, env: Environment, stores: &[&str]) -> Result<Ctx> {
     let settings = Settings::load(session.settings_source(), &session.dirs)?;
-    Ok(ctx_of(session, settings, env, stores))
+    ctx_of(session, settings, env, stores)
 }
 
 /// The world of an operation with settings that were loaded.
-fn ctx_of(session: &Session, settings: Settings, env: Environment, stores: &[&str]) -> Ctx {
+fn ctx_of(session: &Session, settings: Settings, env: Environment, stores: &[&str]) -> Result<Ctx> {
     let net = net();
     let env = env.for_stores(&settings, &net, stores);
-    Ctx {
+    let shared = shared();
+    let audit_folder = settings.audit_folder(&session.dirs);
+    if settings.audit.second == Some(AuditSecond::Folder(audit_folder.clone())) {
+        let message = "the setting `audit_second` names the folder that the audit log is in already";
+        return Err(Error::new(Kind::Argument, message).hint("name another folder, better on another disk"));
+    }
+    shared.audit.keep(&audit_folder, setup(&settings, session.program()));
+    Ok(Ctx {
         clock: Arc::new(SystemClock::new()),
         random: Arc::new(SystemRandom),
         dirs: session.dirs.clone(),
@@ -137,7 +150,22 @@ fn ctx_of(session: &Session, settings: Settings, env: Environment, stores: &[&st
         env,
         log: Events::none(),
         net,
-        shared: shared(),
+        shared,
+    })
+}
+
+/// How the audit log is kept.
+fn setup(settings: &Settings, program: Program) -> Setup {
+    let AuditSettings { second, segment_mb, group_readable, plain_record_ids } = settings.audit.clone();
+    Setup {
+        program,
+        second: second.map(|second| match second {
+            AuditSecond::Folder(folder) => Second::Folder(folder),
+            AuditSecond::Syslog(socket) => Second::Syslog(socket),
+        }),
+        segment_bytes: u64::from(segment_mb) << 20,
+        group_readable,
+        plain_record_ids,
     }
 }
 

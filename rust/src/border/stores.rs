@@ -33,7 +33,7 @@ pub(super) fn configure(arguments: &Arguments, session: &Session) -> Result<Task
     // With the settings as they will be: an order that cannot be used must not be in the way of a better one.
     let edit = Edit::of(session.settings_source(), &session.dirs, &wishes)?;
     let source = session.settings_source();
-    let ctx = ctx_of(session, edit.settings.clone(), Environment::empty(), &[]);
+    let ctx = ctx_of(session, edit.settings.clone(), Environment::empty(), &[])?;
     let change = Change::new();
     let fate = change.clone();
     let task = run_blocking(ctx, move |ctx| {

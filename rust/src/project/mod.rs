@@ -12,8 +12,8 @@ pub use registry::{Kept, Project};
 #[cfg(any(test, fuzzing))]
 pub(crate) use registry::{parse_project_file, parse_registry};
 pub use settings::{
-    AwsSettings, CommandSettings, KeyringSettings, KvVersion, Login, Preset, Settings, SettingsSource, Stage,
-    StoreSettings, Template, VaultSettings,
+    Anchor, AnchorPlace, AuditSecond, AuditSettings, AwsSettings, CheckpointSettings, CommandSettings, KeyringSettings,
+    KvVersion, Login, Preset, Settings, SettingsSource, Stage, StoreSettings, Template, VaultSettings,
 };
 pub(crate) use settings::{Edit, Prepared, Wish as StoreWish};
 #[cfg(test)]

@@ -3,13 +3,16 @@
 //! Each setting is found at the first of: option of the session (`options(keycap.timeout = 30)`), environment
 //! (`KEYCAP_TIMEOUT`), the user's file (`config.toml` in the settings folder), the site's file
 //! (`/etc/keycap/config.toml` or the platform's place), built-in value. What the site's file names in `locked`
-//! nobody outranks. `servers`, `forbidden_stores` and `locked` are read from the site's file alone: a user binds a
-//! server by setting a project up. `command`, which names a program to run, comes from the two files alone.
+//! nobody outranks. `servers`, `forbidden_stores`, `locked` and who may read what in the audit log are read from the
+//! site's file alone: a user binds a server by setting a project up. `command` and `anchors`, which name programs to
+//! run, come from the two files alone.
 //!
 //! Settings of one store stand in a table of the file (`[vault]`), and their names have a dot: `vault.address` is
 //! the option `keycap.vault.address` and the variable `KEYCAP_VAULT_ADDRESS`.
 
+mod audit;
 mod aws;
+mod checkpoints;
 mod command;
 mod edit;
 mod keyring;
@@ -20,7 +23,9 @@ mod write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use audit::{AuditSecond, AuditSettings};
 pub use aws::{AwsSettings, Stage};
+pub use checkpoints::{Anchor, AnchorPlace, CheckpointSettings};
 pub use command::{CommandSettings, Preset};
 pub(crate) use edit::Wish;
 pub use keyring::KeyringSettings;
@@ -39,7 +44,7 @@ use crate::value::{Column, Table as Columns, Value};
 
 /// Every setting, with what it means. A name that is not in this list is an error, so that a slip in a
 /// settings file cannot pass unseen.
-const KEYS: [(&str, &str); 36] = [
+const KEYS: [(&str, &str); 46] = [
     ("token_form", "the form of a token: `redcap`, or a length such as `40:+/=`"),
     ("stores", "the stores in the order of look-up"),
     ("forbidden_stores", "stores that are never asked on this machine (site file only)"),
@@ -48,6 +53,16 @@ const KEYS: [(&str, &str); 36] = [
     ("timeout", "seconds to wait for a whole answer"),
     ("servers", "origins that every token of this machine may go to (site file only)"),
     ("audit_dir", "the folder of the audit log"),
+    ("anchors", "a list of tables: the anchors that keep checkpoints of the audit log (settings files only)"),
+    ("checkpoint_every_entries", "entries of the audit log after which the next checkpoint is taken, 1000 by default"),
+    ("checkpoint_every_hours", "hours after which the next checkpoint is taken, 24 by default"),
+    ("anchor_limit_entries", "entries without an anchor after which calls are refused"),
+    ("anchor_limit_hours", "hours without an anchor after which calls are refused"),
+    ("audit_key_store", "where the key that signs checkpoints is kept: a store, or `file`"),
+    ("audit_second", "a second folder that the audit log is kept in, too, or `syslog`"),
+    ("audit_segment_mb", "the size in megabytes from which on the audit log goes on in another file, 64 by default"),
+    ("audit_group_readable", "whether the group of its folder may read the audit log (site file only)"),
+    ("audit_plain_record_ids", "whether ids of records stand in the audit log as they are (site file only)"),
     ("limit", "requests to one server in any 60 seconds"),
     ("limit_folder", "a folder through which users of this machine share the limit"),
     ("retries", "how often a read is tried again"),
@@ -82,10 +97,11 @@ const KEYS: [(&str, &str); 36] = [
 ];
 
 /// What only the site's file says.
-const SITE_ONLY: [&str; 3] = ["servers", "forbidden_stores", "locked"];
+const SITE_ONLY: [&str; 5] =
+    ["servers", "forbidden_stores", "audit_group_readable", "audit_plain_record_ids", "locked"];
 
 /// What only the two files say: no option and no environment variable names a program to run.
-const FILES_ONLY: [&str; 1] = ["command"];
+const FILES_ONLY: [&str; 2] = ["command", "anchors"];
 
 /// Variables of other programs that count as a setting's, behind its own.
 const ALSO: [(&str, &str); 2] = [("vault.address", "VAULT_ADDR"), ("vault.namespace", "VAULT_NAMESPACE")];
@@ -111,6 +127,8 @@ pub struct Settings {
     pub servers: Vec<Origin>,
     /// The folder of the audit log, where it is not the user's data folder.
     pub audit_dir: Option<PathBuf>,
+    /// How the audit log is kept.
+    pub audit: AuditSettings,
     /// Requests to one server in any 60 seconds.
     pub limit: u32,
     /// A folder through which the users of a machine or cluster share the limit.
@@ -121,6 +139,8 @@ pub struct Settings {
     pub locked: Vec<String>,
     /// The settings of single stores.
     pub stores: Box<StoreSettings>,
+    /// Checkpoints of the audit log, and their anchors.
+    pub checkpoints: Box<CheckpointSettings>,
     /// Where each setting was found: name, value, place.
     pub found: Vec<(String, String, String)>,
 }
@@ -149,11 +169,13 @@ impl Default for Settings {
             net: NetSettings::default(),
             servers: Vec::new(),
             audit_dir: None,
+            audit: AuditSettings::default(),
             limit: 500,
             limit_folder: None,
             retries: 2,
             locked: Vec::new(),
             stores: Box::default(),
+            checkpoints: Box::default(),
             found: Vec::new(),
         }
     }
@@ -288,6 +310,8 @@ impl Settings {
             "retries" => self.retries = whole(value, 0, 5)?,
             "forbidden_stores" => self.stores.forbidden = texts(value)?,
             "command" => self.stores.command = Some(CommandSettings::read(value)?),
+            key if checkpoints::is_one(key) => self.checkpoints.set(key, value)?,
+            _ if key.starts_with("audit_") => self.audit.set(&key["audit_".len()..], value)?,
             _ => match key.split_once('.') {
                 Some(("keyring", key)) => self.stores.keyring.set(key, value)?,
                 Some(("vault", key)) => self.stores.vault.set(key, value)?,
@@ -296,6 +320,11 @@ impl Settings {
             },
         }
         Ok(())
+    }
+
+    /// Where the audit log is: the site's folder or the user's.
+    pub(crate) fn audit_folder(&self, dirs: &Dirs) -> PathBuf {
+        self.audit_dir.clone().unwrap_or_else(|| dirs.data.join("audit"))
     }
 
     /// Where each setting was found, as the host gets it.
@@ -778,6 +807,9 @@ mod tests {
             ("stores = [\"env\", \"vault\", \"env\"]\n", Kind::Argument, "`env` twice"),
             ("limit = 601\n", Kind::Argument, "from 1 to 600"),
             ("audit_dir = \"here\"\n", Kind::Argument, "absolute"),
+            ("audit_second = \"here\"\n", Kind::Argument, "or `syslog`"),
+            ("audit_segment_mb = 0\n", Kind::Argument, "from 1 to 1024"),
+            ("audit_group_readable = 1\n", Kind::Argument, "`true` or `false`"),
             ("token_form = \"19\"\n", Kind::Argument, "20"),
         ] {
             std::fs::write(&dirs.site, text).unwrap();

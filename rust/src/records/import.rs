@@ -232,6 +232,8 @@ impl Job<'_> {
             .with("dateFormat", "YMD")
             .with("returnContent", if self.auto_number { "auto_ids" } else { "ids" })
             .with("data", data)
+            // Ids that REDCap replaces by new ones are no records.
+            .about(if self.auto_number { Vec::new() } else { batch.iter().map(|(record, _)| record.clone()).collect() })
     }
 }
 

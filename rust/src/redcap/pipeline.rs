@@ -16,7 +16,7 @@ use super::escapes::Watch;
 use super::missing::{blank, malformed};
 use super::request::{Expect, Request};
 use super::{file_name, limiter, policy};
-use crate::audit::{Entry, Intent, OpenCall, RedcapUser, Refused, SharedLog};
+use crate::audit::{Checkpoints, Entry, Intent, OpenCall, RedcapUser, Refused, SharedLog};
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
 use crate::hex::hex;
@@ -53,12 +53,15 @@ pub(crate) struct Operation {
     renewed: bool,
     /// Held while the token is looked up, where operations run side by side and a person may be asked.
     turn: Option<Arc<Mutex<()>>>,
+    /// Checkpoints of the log.
+    checkpoints: Checkpoints,
 }
 
 impl Operation {
     /// Prepares an operation; nothing is looked up yet. `client` was made on the host's thread.
     pub(crate) fn new(ctx: &Ctx, project: Project, sandbox: bool, client: Client) -> Self {
-        let audit = ctx.shared.audit.at(&audit_folder(ctx, sandbox), &ctx.clock);
+        let folder = audit_folder(ctx, sandbox);
+        let audit = ctx.shared.audit.at(&folder, &ctx.clock);
         let origin = project.redcap_uri.origin().clone();
         Self {
             ctx: ctx.clone(),
@@ -72,6 +75,7 @@ impl Operation {
             bound_by: None,
             renewed: false,
             turn: None,
+            checkpoints: Checkpoints::new(ctx, &folder, sandbox),
         }
     }
 
@@ -128,6 +132,8 @@ impl Operation {
         let Some(first) = requests.first() else { return Ok(()) };
         let allowed = self.bind().and_then(|()| policy::allow(&self.project));
         self.or_refused(first, allowed).await?;
+        let anchored = self.checkpoints.gate().await;
+        self.or_refused(first, anchored).await?;
         let count = u32::try_from(requests.len()).unwrap_or(u32::MAX);
         let permit = limiter::reserve(&self.ctx, &self.project.redcap_uri, count).await;
         self.or_refused(first, permit).await?;
@@ -176,9 +182,21 @@ impl Operation {
         Ok(collected.finish())
     }
 
-    /// Makes the outcomes durable: the end of the operation.
+    /// Makes the outcomes durable: the end of the operation. A checkpoint that is due is taken.
     pub(crate) async fn finish(&self) -> Result<()> {
-        self.audit.sync().await
+        let synced = self.audit.sync().await;
+        if synced.is_ok() {
+            self.checkpoints.at_end().await;
+        }
+        self.warn_of_devices();
+        synced
+    }
+
+    /// That a device of the audit log was lost.
+    fn warn_of_devices(&self) {
+        for warning in self.audit.warnings() {
+            self.ctx.log.warning(warning);
+        }
     }
 
     /// The store that the token came from, once it was looked up.
@@ -325,8 +343,11 @@ impl Operation {
             source: found.source.to_owned(),
             source_request_id: found.request_id.clone(),
             fingerprint: found.secret.fingerprint().to_string(),
+            record_ids: request.records(),
         };
-        self.audit.begin(intent).await
+        let begun = self.audit.begin(intent).await;
+        self.warn_of_devices();
+        begun
     }
 
     async fn answer(
@@ -503,11 +524,7 @@ impl From<Error> for Failed {
 
 /// Where the audit log of an operation is: the session's folder for a sandbox, else the site's or the user's.
 pub(crate) fn audit_folder(ctx: &Ctx, sandbox: bool) -> PathBuf {
-    if sandbox {
-        ctx.dirs.session.join("audit")
-    } else {
-        ctx.settings.audit_dir.clone().unwrap_or_else(|| ctx.dirs.data.join("audit"))
-    }
+    if sandbox { ctx.dirs.session.join("audit") } else { ctx.settings.audit_folder(&ctx.dirs) }
 }
 
 /// What is looked up where the registries know nothing of a project: its token name and nothing else.

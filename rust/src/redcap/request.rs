@@ -141,6 +141,8 @@ pub(crate) struct Request {
     action: Option<Cow<'static, str>>,
     parameters: Vec<(Cow<'static, str>, Parameter)>,
     upload: Option<Upload>,
+    /// The records that its data are of, where somebody said so.
+    about: Vec<String>,
     pub(crate) expect: Expect,
     /// Whether it changes data on the server: then it is never sent twice.
     pub(crate) writes: bool,
@@ -163,12 +165,41 @@ impl Request {
         writes: bool,
     ) -> Self {
         let (content, action) = (content.into(), action.map(Into::into));
-        Self { content, action, parameters: Vec::new(), upload: None, expect, writes }
+        Self { content, action, parameters: Vec::new(), upload: None, about: Vec::new(), expect, writes }
     }
 
     /// Sends a file along, under the name `file`.
     pub(crate) fn attach(&mut self, upload: Upload) {
         self.upload = Some(upload);
+    }
+
+    /// Says which records its data are of, for the audit log.
+    #[must_use]
+    pub(crate) fn about(mut self, records: Vec<String>) -> Self {
+        self.about = records;
+        self
+    }
+
+    /// The records that it writes or deletes, where that is known: what was said of its data, and what stands in the
+    /// parameters that hold ids. Which column of other data has the ids is not guessed: it might be values.
+    pub(super) fn records(&self) -> Vec<String> {
+        if !self.writes {
+            return Vec::new();
+        }
+        let mut records = self.about.clone();
+        for (name, value) in &self.parameters {
+            let name = name.split('[').next().unwrap_or_default();
+            match value {
+                Parameter::Text(text) if matches!(name, "record" | "records" | "new_record_name") => {
+                    records.push(text.clone());
+                }
+                Parameter::Texts(texts) if matches!(name, "record" | "records") => {
+                    records.extend(texts.iter().cloned());
+                }
+                _ => {}
+            }
+        }
+        records
     }
 
     /// A request that imports data, which are in this format. What answers it is JSON.
@@ -393,6 +424,23 @@ mod tests {
         let many: Vec<String> = (0..500).map(|n| format!("person {n}")).collect();
         let request = Request::read("log", Expect::Csv).with("records", many).with("none", Vec::new());
         assert_eq!(request.action(), "log?format&returnFormat&records[0-499]");
+    }
+
+    #[test]
+    fn a_write_knows_the_records_that_are_named_and_a_read_names_none() {
+        let delete = Request::new("record", Some("delete"), Expect::Text, true)
+            .with("records", vec!["1".to_owned(), "a b".to_owned()])
+            .with("records[2]", "3");
+        assert_eq!(delete.records(), ["1", "a b", "3"]);
+        let rename = Request::new("record", Some("rename"), Expect::Text, true)
+            .with("record", "1")
+            .with("new_record_name", "2")
+            .with("arm", "1");
+        assert_eq!(rename.records(), ["1", "2"]);
+        let import = Request::import("record", "csv").with("data", "id,a\n7,8\n".to_owned());
+        assert!(import.records().is_empty());
+        assert_eq!(import.about(vec!["7".to_owned()]).records(), ["7"]);
+        assert!(Request::read("record", Expect::Csv).with("records", vec!["1".to_owned()]).records().is_empty());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! anything. Which program that is, the user's or the site's settings file says and nobody else.
 
 pub(super) mod process;
+mod program;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::project::{CommandSettings, Preset, Template};
 use crate::token::{Secret, TokenName};
 
 pub(super) use process::{End, Job, Surroundings, run};
+pub(crate) use program::run_program;
 
 pub(super) const NAME: &str = "command";
 

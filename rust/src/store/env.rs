@@ -69,14 +69,17 @@ impl Environment {
     /// once the settings are known.
     #[must_use]
     pub fn for_stores(mut self, settings: &Settings, net: &Net, named: &[&str]) -> Self {
-        let asked = |name: &str| named.contains(&name) || settings.order.iter().any(|asked| asked == name);
+        let key = settings.checkpoints.key_store.as_deref();
+        let asked =
+            |name: &str| named.contains(&name) || key == Some(name) || settings.order.iter().any(|asked| asked == name);
         if asked(super::vault::NAME) {
             self.vault = Entrance::take(settings, net);
         }
         if asked(super::aws::NAME) {
             self.aws = Some(super::aws::Entrance::take(settings, net));
         }
-        if asked(super::command::NAME) && settings.stores.command.is_some() {
+        let program = asked(super::command::NAME) && settings.stores.command.is_some();
+        if program || settings.checkpoints.runs_programs() {
             self.command = Some(Surroundings::take());
         }
         self

@@ -136,7 +136,7 @@ fn silent(name: &str, patience: Duration) -> Error {
         .field("state", "no_answer")
 }
 
-fn opened(ctx: &Ctx, name: &str) -> Result<Box<dyn Store>> {
+pub(super) fn opened(ctx: &Ctx, name: &str) -> Result<Box<dyn Store>> {
     allowed(ctx, name)?;
     find(ctx, name).ok_or_else(|| unknown_store("store", name))
 }

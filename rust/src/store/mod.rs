@@ -11,6 +11,7 @@ pub(crate) mod entry;
 mod env;
 mod json;
 pub(crate) mod keep;
+mod key;
 mod keyring;
 mod raw;
 mod renviron;
@@ -23,7 +24,9 @@ mod vault;
 use std::future::Future;
 use std::pin::Pin;
 
+pub(crate) use command::run_program;
 pub use env::Environment;
+pub(crate) use key::{from_hex, get_key, put_key, store_for_key};
 use raw::Raw;
 
 use crate::ctx::Ctx;

@@ -6,6 +6,8 @@ mod chain;
 mod common;
 mod crashes;
 mod processes;
+mod records;
+mod segments;
 mod torn;
 #[cfg(unix)]
 mod unwritable;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod audited;
 pub(crate) mod kit;
 mod logins;
 mod reading;

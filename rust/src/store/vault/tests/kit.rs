@@ -57,7 +57,16 @@ impl Server {
         Self::started(true)
     }
 
+    /// That keeps an audit log of its own, `log.audit` in its folder.
+    pub(super) fn with_audit_log() -> Self {
+        Self::started_as(false, true)
+    }
+
     fn started(tls: bool) -> Self {
+        Self::started_as(tls, false)
+    }
+
+    fn started_as(tls: bool, audit: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut command = Command::new(binary());
@@ -65,6 +74,14 @@ impl Server {
         command.arg(format!("-dev-listen-address=127.0.0.1:{port}"));
         if tls {
             command.arg("-dev-tls").arg(format!("-dev-tls-cert-dir={}", folder.path().display()));
+        }
+        if audit {
+            let config = folder.path().join("audit.hcl");
+            let log = folder.path().join("log.audit");
+            let text =
+                format!("audit \"file\" \"log\" {{\n  options {{\n    file_path = \"{}\"\n  }}\n}}\n", log.display());
+            std::fs::write(&config, text).unwrap();
+            command.arg(format!("-config={}", config.display()));
         }
         let child = command.env("HOME", folder.path()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let mut server = Self { child, port, folder, tls };
