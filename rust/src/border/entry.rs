@@ -3,14 +3,15 @@
 use std::path::PathBuf;
 
 use super::arguments::{Arguments, Session, wrong};
+use super::audited::audited;
 use super::change::{Change, Fate};
 use super::{ctx_with, tokens};
-use crate::audit::{self, Entry, Outcome};
+use crate::audit;
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
 use crate::net::io::{self, Task};
 use crate::project::{Bound, Project, Registries};
-use crate::redcap::{audit_folder, call_id, wanted};
+use crate::redcap::wanted;
 use crate::store::entry::{Entered, Hold, Place, Question, Way, enter};
 use crate::store::{self, Environment, Wanted, keep};
 use crate::token::Form;
@@ -109,7 +110,6 @@ async fn put(
     let print = entered.found.secret.fingerprint().to_string();
     let replaced = there(&ctx, &store, &wanted).await?;
     let entry = audit::Change {
-        call_id: call_id(&ctx)?,
         action: "set_token",
         project: Some(project.short_name.as_str().to_owned()),
         token_name: Some(project.token_name.as_str().to_owned()),
@@ -117,27 +117,19 @@ async fn put(
         from: Some(entered.found.source.to_owned()),
         fingerprint: Some(print.clone()),
         replaced: replaced.clone(),
-        detail: None,
+        ..audit::Change::default()
     };
     let row = row(&project, &entry);
     let (its_ctx, its_store, its_wanted) = (ctx.clone(), store.clone(), wanted.clone());
     let made = async move {
-        let log = its_ctx.shared.audit.at(&audit_folder(&its_ctx, sandbox), &its_ctx.clock);
-        let mut outcome = Outcome { call_id: entry.call_id.clone(), ..Outcome::default() };
-        log.note(Entry::Change(entry)).await?;
-        let started = its_ctx.clock.elapsed();
         let Entered { found, wipe } = entered;
-        let put = keep::put(&its_ctx, &its_store, &its_wanted, &found.secret, &found.form).await;
+        let put = keep::put(&its_ctx, &its_store, &its_wanted, &found.secret, &found.form);
+        audited(&its_ctx, sandbox, entry, put).await?;
         drop(found);
-        outcome.duration = its_ctx.clock.elapsed().saturating_sub(started);
-        outcome.class = put.as_ref().map_or_else(|error| error.kind.as_str(), |()| "ok").to_owned();
-        let noted = log.note(Entry::Changed(outcome)).await;
-        put?;
         let wiped = match wipe {
             Some(wipe) => io::blocking(move || wipe.carry_out()).await,
             None => Ok(()),
         };
-        noted?;
         Ok(wiped)
     };
     let wiped = change.carry_through(made).await?;

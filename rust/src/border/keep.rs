@@ -304,7 +304,9 @@ pub(super) fn list(arguments: &Arguments, session: &Session) -> Result<Task> {
         let folders = [audit_folder(&ctx, false), audit_folder(&ctx, true)];
         let history = io::blocking(move || {
             let mut history = History::default();
-            folders.iter().for_each(|folder| history.read(folder, &fingerprints));
+            for folder in &folders {
+                history.read(folder, &fingerprints);
+            }
             Ok(history)
         });
         let history = history.await?;

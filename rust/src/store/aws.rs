@@ -159,20 +159,18 @@ impl AwsStore {
         }
         let client = entrance.client.as_ref().map_err(|why| trouble::unreachable(region, why.clone()))?;
         let general = entrance.variable("AWS_ENDPOINT_URL");
-        let set = match &self.settings.endpoint {
-            Some(server) => Some(server.clone()),
-            None => {
-                let address = entrance.variable("AWS_ENDPOINT_URL_SECRETS_MANAGER").or(general);
-                let address = address.or_else(|| files.either(profile, "endpoint_url"));
-                address.map(|address| endpoint(address, "AWS_ENDPOINT_URL")).transpose()?
-            }
+        let set = if let Some(server) = &self.settings.endpoint {
+            Some(server.clone())
+        } else {
+            let address = entrance.variable("AWS_ENDPOINT_URL_SECRETS_MANAGER").or(general);
+            let address = address.or_else(|| files.either(profile, "endpoint_url"));
+            address.map(|address| endpoint(address, "AWS_ENDPOINT_URL")).transpose()?
         };
-        let server = match set {
-            Some(server) => server,
-            None => {
-                let address = format!("https://secretsmanager.{region}.{}", domain(region));
-                ServerUrl::named(&address, "aws.region").map_err(|why| error("region", why.message))?
-            }
+        let server = if let Some(server) = set {
+            server
+        } else {
+            let address = format!("https://secretsmanager.{region}.{}", domain(region));
+            ServerUrl::named(&address, "aws.region").map_err(|why| error("region", why.message))?
         };
         let sts = entrance.variable("AWS_ENDPOINT_URL_STS").or(general);
         let sts = sts.map(|address| endpoint(address, "AWS_ENDPOINT_URL_STS")).transpose()?;
@@ -218,7 +216,7 @@ impl AwsStore {
     /// The text that stands under a name now.
     async fn current(&self, place: &Place<'_>, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>> {
         let reply = self.get_value(place, name).await?;
-        let told = |said| self.trouble(place, name, Action::Get).error(said);
+        let told = |said: Said| self.trouble(place, name, Action::Get).error(&said);
         answer::current(reply.status, &reply.body).map_err(told)
     }
 
@@ -233,7 +231,7 @@ impl AwsStore {
         let value = Raw::new(std::mem::take(&mut *secret.for_store()));
         let told = |action| move |said| (action, said);
         let text = answer::with_token(there.as_ref(), self.settings.field.as_deref(), &value)
-            .map_err(|said| self.trouble(&place, &name, Action::Put).error(said))?;
+            .map_err(|said| self.trouble(&place, &name, Action::Put).error(&said))?;
         drop(value);
         let written = match there {
             Some(_) => self.put_value(&place, &name, &text).await?.map_err(told(Action::Put)),
@@ -243,7 +241,7 @@ impl AwsStore {
                 created => created.map_err(told(Action::Create)),
             },
         };
-        written.map_err(|(action, said)| self.trouble(&place, &name, action).error(said))
+        written.map_err(|(action, said)| self.trouble(&place, &name, action).error(&said))
     }
 
     async fn put_value(&self, place: &Place<'_>, name: &str, text: &[u8]) -> Result<std::result::Result<(), Said>> {
@@ -275,7 +273,7 @@ impl AwsStore {
         body.extend_from_slice(members.strip_suffix(b"}").unwrap_or(&members));
         body.extend_from_slice(b",\"ForceDeleteWithoutRecovery\":true}");
         let reply = place.service().ask(Action::Delete, body, Some(&place.identity)).await?;
-        answer::done(reply.status, &reply.body).map(|()| true).map_err(|said| trouble.error(said))
+        answer::done(reply.status, &reply.body).map(|()| true).map_err(|said| trouble.error(&said))
     }
 
     async fn look(&self) -> Result<State> {
@@ -287,7 +285,7 @@ impl AwsStore {
         // Unsigned, so that it stands in nobody's log: it is refused, as only AWS refuses.
         let body = json::object(&[("SecretId", b"keycap")]).unwrap_or_default();
         let reply = place.service().ask(Action::Get, body, None).await?;
-        let told = |said| self.trouble(&place, "", Action::Get).error(said);
+        let told = |said: Said| self.trouble(&place, "", Action::Get).error(&said);
         answer::is_aws(reply.status, &reply.body).map_err(told)?;
         let reach = if self.settings.stage == Stage::Previous { Reach::ReadOnly } else { Reach::Ready };
         Ok(State { what, detail, reach })

@@ -108,9 +108,12 @@ fn r_files() -> Option<std::path::PathBuf> {
         return Some(own.or_else(|| variable("APPDATA"))?.join("r-keyring").join("r-keyring"));
     }
     let below_home = |folder: &str| Some(variable("HOME")?.join(folder));
-    let usual = || match cfg!(target_os = "macos") {
-        true => below_home("Library/Application Support"),
-        false => variable("XDG_CONFIG_HOME").or_else(|| below_home(".config")),
+    let usual = || {
+        if cfg!(target_os = "macos") {
+            below_home("Library/Application Support")
+        } else {
+            variable("XDG_CONFIG_HOME").or_else(|| below_home(".config"))
+        }
     };
     Some(own.or_else(usual)?.join("r-keyring"))
 }

@@ -95,9 +95,12 @@ pub(super) fn remove(places: &Places, name: &TokenName, secret: &Secret) -> Resu
     Ok(Some(Removed { path, lines: numbers, warnings }))
 }
 
+/// A file that sets a token, and its lines.
+type Holder = (Opened, Vec<Line>);
+
 /// The first file that sets this token, with its lines, and what there is to say of the other ones. Which one R read is
 /// not known for certain, so that one of them sets something else is an error only where none has the token.
-fn holder(places: &Places, name: &TokenName, secret: &Secret) -> Result<(Option<(Opened, Vec<Line>)>, Vec<String>)> {
+fn holder(places: &Places, name: &TokenName, secret: &Secret) -> Result<(Option<Holder>, Vec<String>)> {
     let mut first = None;
     let mut others = Vec::new();
     let mut errors = Vec::new();

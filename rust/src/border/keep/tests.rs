@@ -62,9 +62,10 @@ impl World {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args([&format!("border::keep::tests::{test}"), "--exact", "--nocapture", "--test-threads=1"]);
         // R would have the variable from the file.
-        match self.places().0 {
-            true => command.env(NAME, &self.token),
-            false => command.env_remove(NAME),
+        if self.places().0 {
+            command.env(NAME, &self.token)
+        } else {
+            command.env_remove(NAME)
         };
         if let Some(step) = dies_at {
             command.env(DIES_AT, step);
@@ -218,8 +219,7 @@ fn what_cannot_be_removed_is_not_doubled_and_what_cannot_be_audited_is_not_moved
     }
     let world = World::new();
     let mut ctx = ctx_at(world.folder.path());
-    let with_file = |ctx: &Ctx| ctx.env.clone().holding(&token_name(NAME), world.token.as_bytes(), &[world.file()]);
-    ctx.env = with_file(&ctx);
+    ctx.env = ctx.env.clone().holding(&token_name(NAME), world.token.as_bytes(), &[world.file()]);
     let two = format!("{NAME}={}\n{NAME}={}\n", random_token(), world.token);
     world.write(&two);
     let error = go(&ctx, "env", "keyring", false).unwrap_err();

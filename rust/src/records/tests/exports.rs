@@ -453,7 +453,9 @@ async fn ids_that_the_project_does_not_have_are_named_in_a_warning() {
         if wanted.is_empty() {
             return project(asked, 3);
         }
-        wanted.iter_mut().for_each(|id| *id = id.trim().to_lowercase());
+        for id in &mut wanted {
+            *id = id.trim().to_lowercase();
+        }
         wanted.retain(|id| ["r1", "r2", "r3"].contains(&id.as_str()));
         data(&if wanted.is_empty() { "\n".to_owned() } else { rows(&wanted) })
     });

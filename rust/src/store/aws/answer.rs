@@ -92,8 +92,8 @@ pub(super) fn current(status: u16, bytes: &[u8]) -> Result<Option<Zeroizing<Vec<
         };
     }
     let body = body(bytes).filter(|body| body.arn.is_some() || body.version.is_some()).ok_or(Said::NotAws(status))?;
-    let is = |value: &Option<&RawValue>| value.is_some_and(|value| value.get() != "null");
-    match (is(&body.text), is(&body.binary)) {
+    let is = |value: Option<&RawValue>| value.is_some_and(|value| value.get() != "null");
+    match (is(body.text), is(body.binary)) {
         (true, _) => body.text.and_then(unescaped).map(Some).ok_or(Said::NotText),
         (false, true) => Err(Said::Binary),
         (false, false) => Ok(None),

@@ -221,7 +221,6 @@ fn words(line: &str) -> Option<Vec<String>> {
                 escaped @ ('"' | '\\') => word.get_or_insert_default().push(escaped),
                 other => word.get_or_insert_default().extend(['\\', other]),
             },
-            (_, Some(_)) => word.get_or_insert_default().push(c),
             ('"' | '\'', None) => {
                 quote = Some(c);
                 word.get_or_insert_default();
@@ -229,7 +228,7 @@ fn words(line: &str) -> Option<Vec<String>> {
             (' ' | '\t', None) => words.extend(word.take()),
             // On Windows it stands in paths.
             ('\\', None) if cfg!(unix) => word.get_or_insert_default().push(rest.next()?),
-            (_, None) => word.get_or_insert_default().push(c),
+            _ => word.get_or_insert_default().push(c),
         }
     }
     words.extend(word);

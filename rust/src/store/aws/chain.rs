@@ -201,7 +201,7 @@ impl Chain<'_> {
         if let Some(identity) = self.sso(name).await? {
             return Ok(Some(identity));
         }
-        if let Some(identity) = self.keys_of(name, |key| self.files.credentials(name, key))? {
+        if let Some(identity) = keys_of(name, |key| self.files.credentials(name, key))? {
             return Ok(Some(identity));
         }
         if let Some(line) = self.files.either(name, "credential_process") {
@@ -210,17 +210,7 @@ impl Chain<'_> {
             let provider = ProcessCredentialProvider::new().with_command("credential_process");
             return self.provided(&provider, &carrier, Source::Program(name.to_owned())).await.map(Some);
         }
-        self.keys_of(name, |key| self.files.config(name, key))
-    }
-
-    fn keys_of<'f>(&self, name: &str, member: impl Fn(&str) -> Option<&'f str>) -> Result<Option<Identity>> {
-        let source = Source::Keys(name.to_owned());
-        match (member("aws_access_key_id"), member("aws_secret_access_key")) {
-            (Some(id), Some(secret)) => Ok(Some(keys(id, secret, member("aws_session_token"), source))),
-            (None, None) => Ok(None),
-            _ => Err(error("login", format!("{source} are not whole"))
-                .hint("`aws_access_key_id` and `aws_secret_access_key` belong together in `~/.aws/credentials`")),
-        }
+        keys_of(name, |key| self.files.config(name, key))
     }
 
     async fn role(&self, name: &str, role: &str, depth: usize) -> Result<Identity> {
@@ -351,10 +341,20 @@ impl Chain<'_> {
     }
 }
 
+/// Keys as a profile has them: both or none.
+fn keys_of<'f>(name: &str, member: impl Fn(&str) -> Option<&'f str>) -> Result<Option<Identity>> {
+    let source = Source::Keys(name.to_owned());
+    match (member("aws_access_key_id"), member("aws_secret_access_key")) {
+        (Some(id), Some(secret)) => Ok(Some(keys(id, secret, member("aws_session_token"), source))),
+        (None, None) => Ok(None),
+        _ => Err(error("login", format!("{source} are not whole"))
+            .hint("`aws_access_key_id` and `aws_secret_access_key` belong together in `~/.aws/credentials`")),
+    }
+}
+
 /// Where the login to the identity centre is kept: a folder that `aws sso login` makes.
 #[cfg(test)]
 pub(super) fn kept_in(home: &std::path::Path, under: &str) -> std::path::PathBuf {
     let name = ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, under.as_bytes());
-    let name: String = name.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-    home.join(".aws/sso/cache").join(format!("{name}.json"))
+    home.join(".aws/sso/cache").join(format!("{}.json", crate::hex::hex(name.as_ref())))
 }

@@ -80,7 +80,7 @@ fn is_profile(head: &str, profile: &str) -> bool {
 }
 
 /// The lines of all sections whose head is wanted: members only, nothing that is nested in one.
-fn section<'a>(file: Option<&'a Zeroizing<Vec<u8>>>, wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = &'a str> {
+fn section(file: Option<&Zeroizing<Vec<u8>>>, wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = &str> {
     // What is not UTF-8 is no member of ours.
     let text = file.map_or(&[][..], |bytes| bytes);
     let mut inside = false;

@@ -70,9 +70,9 @@ impl Service<'_> {
         let (mut parts, ()) = request.map_err(|_| internal("cannot be made"))?.into_parts();
         if let Some(identity) = identity {
             let signer = RequestSigner::new("secretsmanager", self.region);
-            let signed = signer.sign_request(&Context::new(), &mut parts, Some(identity.credential()), None).await;
+            let done = signer.sign_request(&Context::new(), &mut parts, Some(identity.credential()), None).await;
             // What it would say may quote what it was given.
-            signed.map_err(|why| identity.not_signed(why.kind()))?;
+            done.map_err(|why| identity.not_signed(why.kind()))?;
         }
         let outbound = Outbound {
             method: Method::POST,

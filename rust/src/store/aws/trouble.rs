@@ -154,11 +154,11 @@ impl Trouble<'_> {
                     format!("{} has no version `AWSPREVIOUS` (`aws.stage`), or is not there at all", self.at())
                 })))
             }
-            said => Err(self.error(said)),
+            said => Err(self.error(&said)),
         }
     }
 
-    pub(super) fn error(&self, said: Said) -> Error {
+    pub(super) fn error(&self, said: &Said) -> Error {
         let (at, source) = (self.at(), self.source);
         let failed = |what: String| error("failed", what);
         match said {
@@ -214,13 +214,13 @@ impl Trouble<'_> {
             }
             Said::Failing(status) => failed(format!("AWS Secrets Manager fails with status {status}"))
                 .hint("try again later; if it stays so, see the health page of AWS")
-                .field("status", i64::from(status)),
+                .field("status", i64::from(*status)),
             Said::NotAws(status) => {
                 error("not_aws", format!("what answers at `{}` (status {status}) is not AWS", self.server.origin()))
                     .hint(
                         "check `aws.endpoint` and `AWS_ENDPOINT_URL`; a sign-on page or a gateway may stand before it",
                     )
-                    .field("status", i64::from(status))
+                    .field("status", i64::from(*status))
             }
             Said::Secret { .. } | Said::Absent => {
                 failed(format!("AWS gave an answer to another question than that for {at}")).hint("try again")
