@@ -313,6 +313,11 @@ canary_walk <- function(store) {
   })
   step("test_project_token", "regenerated", function() test_project_token(on_sandbox))
   live("issued again")
+  step("sandbox_set_rights", "another group", function() {
+    sandbox_set_rights(sandbox, "TEST_SITES", "least", api_import = 1, dag = "site_b")
+  })
+  step("sandbox_set_rights", "no such right", function() sandbox_set_rights(sandbox, "TEST_SITES", "least", none = 1))
+  step("sandbox_set_version", "another version", function() sandbox_set_version(sandbox, "15.6.0"))
   step("sandbox_suspend_user", "suspended", function() sandbox_suspend_user(sandbox, "exporter"))
   step("test_project_token", "suspended", function() test_project_token(on_sandbox))
   step("sandbox_suspend_user", "no longer", function() sandbox_suspend_user(sandbox, "exporter", suspended = FALSE))
@@ -429,7 +434,10 @@ canary_walk <- function(store) {
     sandbox_regenerate_token = function(token) list(sandbox, token),
     sandbox_revoke_token = function(token) list(sandbox, "TEST", token),
     sandbox_suspend_user = function(token) list(sandbox, token),
-    sandbox_set_fault = function(token) list(sandbox, token)
+    sandbox_set_fault = function(token) list(sandbox, token),
+    sandbox_set_rights = function(token) list(sandbox, "TEST_SITES", token),
+    sandbox_set_rights = function(token) list(sandbox, "TEST_SITES", "least", forms = token),
+    sandbox_set_version = function(token) list(sandbox, token)
   )
   for (n in seq_along(mistakes)) {
     name <- names(mistakes)[n]
