@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::AuditLog;
-use super::entry::{Body, Entry, Intent, Outcome};
+use super::entry::{Body, Change, Entry, Intent, Outcome};
 use crate::ctx::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::group::{self, Group};
@@ -106,6 +106,15 @@ impl SharedLog {
         call.ok_or_else(|| Error::new(Kind::Internal, "an intent without its call"))
     }
 
+    /// Writes an entry of a change that is about to be made, durably. Its outcome is written as that of a call.
+    ///
+    /// # Errors
+    /// `audit`: the log cannot take the entry; the change must not be made.
+    pub(crate) async fn change(&self, change: Change) -> Result<OpenCall> {
+        let call = self.join(Job::Note(Entry::Change(change))).await?;
+        call.ok_or_else(|| Error::new(Kind::Internal, "an entry of a change without its call"))
+    }
+
     /// Writes an entry that is not a call, durably.
     ///
     /// # Errors
@@ -169,6 +178,7 @@ impl SharedLog {
         for place in durable {
             let call_id = match &place.job {
                 Job::Begin(intent) => Some(intent.call_id.clone()),
+                Job::Note(Entry::Change(change)) => Some(change.call_id.clone()),
                 _ => None,
             };
             // A call that nobody takes, now or later, writes its outcome.

@@ -5,6 +5,7 @@
 //! else happens on the I/O thread.
 
 mod arguments;
+mod audited;
 mod calls;
 mod change;
 mod import;
@@ -12,6 +13,7 @@ mod many;
 mod patience;
 mod projects;
 mod records;
+mod rights;
 mod sandboxes;
 mod tokens;
 
@@ -57,6 +59,9 @@ pub fn start(op: &str, args: Value, session: &Value) -> Result<Task> {
         "next_record_name" => calls::next_record(&arguments, &session),
         "project_info" => calls::information(&arguments, &session),
         "redcap_version" => calls::version(&arguments, &session),
+        "check_rights" => rights::check(&arguments, &session),
+        "check_dag" => rights::confined(&arguments, &session),
+        "declare_account" => rights::declare(&arguments, &session),
         "import_records" => import::records(arguments, &session),
         "sandbox_start" => sandboxes::start(&arguments),
         "sandbox_command" => sandboxes::command(&arguments),

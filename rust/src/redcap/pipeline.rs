@@ -459,7 +459,7 @@ impl From<Error> for Failed {
 }
 
 /// Where the audit log of an operation is: the session's folder for a sandbox, else the site's or the user's.
-fn audit_folder(ctx: &Ctx, sandbox: bool) -> PathBuf {
+pub(crate) fn audit_folder(ctx: &Ctx, sandbox: bool) -> PathBuf {
     if sandbox {
         ctx.dirs.session.join("audit")
     } else {
@@ -499,7 +499,8 @@ pub(crate) fn wanted(project: &Project, sandbox: bool) -> Wanted {
     Wanted { token_name: project.token_name.clone(), short_name: project.short_name.as_str().to_owned(), sandbox }
 }
 
-fn call_id(ctx: &Ctx) -> Result<String> {
+/// A new id for a call or a change, the same in its two entries.
+pub(crate) fn call_id(ctx: &Ctx) -> Result<String> {
     let mut bytes = [0_u8; 16];
     ctx.random.fill(&mut bytes)?;
     Ok(hex(&bytes))
