@@ -104,10 +104,14 @@ check_project_rights <- function(project, needs = c("api_export"), checked_by = 
 #' @export
 declare_account <- function(project, api_only = NULL, inactivity = NULL, by, until, dag_switcher = NULL) {
   call <- quote(declare_account())
-  for (argument in c("project", "by", "until")) {
-    if (eval(call("missing", as.name(argument)))) {
-      abort_missing(argument, call)
-    }
+  if (missing(project)) {
+    abort_missing("project", call)
+  }
+  if (missing(by)) {
+    abort_missing("by", call)
+  }
+  if (missing(until)) {
+    abort_missing("until", call)
   }
   check_quoted(substitute(project), parent.frame(), "project", call)
   args <- list(
