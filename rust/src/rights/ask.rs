@@ -47,7 +47,7 @@ impl Token {
             let found = identify(&self.ctx, &self.entry, self.hint.project_id.as_deref(), &body)?;
             self.id = Some(found.id);
         } else {
-            self.id = self.entry.project_id.clone();
+            self.id.clone_from(&self.entry.project_id);
         }
         Ok(())
     }
@@ -70,14 +70,11 @@ impl Token {
 /// A checker's word counts for the same project of the same server only.
 fn same_project(token: &Token, checker: &Token) -> Result<()> {
     let (one, other) = (&token.entry, &checker.entry);
-    let message = if one.redcap_uri.origin() != other.redcap_uri.origin() {
-        "the checker's project is on another server"
-    } else {
-        match (&token.id, &checker.id) {
-            (Some(one), Some(other)) if one == other => return Ok(()),
-            (Some(_), Some(_)) => "the checker's token opens another REDCap project",
-            _ => "it is not known whether the checker's token opens the same REDCap project",
-        }
+    let message = match (&token.id, &checker.id) {
+        _ if one.redcap_uri.origin() != other.redcap_uri.origin() => "the checker's project is on another server",
+        (Some(one), Some(other)) if one == other => return Ok(()),
+        (Some(_), Some(_)) => "the checker's token opens another REDCap project",
+        _ => "it is not known whether the checker's token opens the same REDCap project",
     };
     Err(Error::new(Kind::Argument, message)
         .hint("`checked_by` is a project that is set up with another user's token for the same REDCap project")
@@ -102,21 +99,17 @@ async fn user_list(
     own: Option<Vec<Json>>,
 ) -> Result<Option<(Lister, Option<Listed>)>> {
     let name = token.entry.redcap_user.clone();
-    let (lister, asker, users) = match checker {
-        Some(checker) => match checker.rows("user").await?.1 {
-            Some(users) => (Lister::Checker, checker, users),
-            None => {
+    let (lister, asker, users) = match (checker, own) {
+        (Some(checker), own) => match (checker.rows("user").await?.1, own) {
+            (Some(users), _) => (Lister::Checker, checker, users),
+            (None, own) => {
                 checker.ctx.log.warning("the checker's token may not list users either; it needs `user_rights`");
-                match own {
-                    Some(users) => (Lister::Itself, token, users),
-                    None => return Ok(None),
-                }
+                let Some(users) = own else { return Ok(None) };
+                (Lister::Itself, token, users)
             }
         },
-        None => match own {
-            Some(users) => (Lister::Itself, token, users),
-            None => return Ok(None),
-        },
+        (None, Some(users)) => (Lister::Itself, token, users),
+        (None, None) => return Ok(None),
     };
     let mapping = asker.rows("userRoleMapping").await?.1;
     let has_role = mapping.iter().flatten().any(|row| row.get("unique_role_name").and_then(Json::as_str) != Some(""));

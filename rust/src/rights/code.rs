@@ -87,7 +87,7 @@ pub(super) fn read(right: &str, code: &str) -> Held {
     let number = if code.is_empty() { Some(0) } else { code.parse::<u32>().ok() };
     let Some(number) = number else { return unknown() };
     match (scale(right), number) {
-        (Scale::Flag, 0) => Held::new(0, "no"),
+        (Scale::Flag | Scale::Strange, 0) => Held::new(0, "no"),
         (Scale::Flag, 1) => Held::new(1, "yes"),
         (Scale::Users | Scale::Export | Scale::Viewing, 0) => Held::new(0, "none"),
         (Scale::Users, 1) => Held::new(2, "full"),
@@ -99,7 +99,6 @@ pub(super) fn read(right: &str, code: &str) -> Held {
         (Scale::Viewing, 2) => Held::new(1, "read"),
         (Scale::Viewing, 3) => Held::new(3, "edit and survey responses"),
         (Scale::Viewing, bits) => in_bits(bits).unwrap_or_else(unknown),
-        (Scale::Strange, 0) => Held::new(0, "no"),
         _ => unknown(),
     }
 }

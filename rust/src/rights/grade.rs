@@ -84,20 +84,20 @@ pub(crate) fn grade(facts: &Facts, needs: &Needs) -> Graded {
     let whose = whose(facts, &mut flags);
     let mut rows = vec![user_row(facts, &whose)];
     match &whose {
-        Whose::Listed(lister, listed) => {
-            rows.extend(role_row(*lister, listed));
-            rows.push(expiration_row(*lister, listed, facts.today, &mut flags));
-            rows.extend(known(*lister, listed, needs));
+        Whose::Listed(reader, listed) => {
+            rows.extend(role_row(*reader, listed));
+            rows.push(expiration_row(*reader, listed, facts.today, &mut flags));
+            rows.extend(known(*reader, listed, needs));
             flag_rights(listed, needs, facts, &mut flags);
         }
-        Whose::Role(lister, listed) => {
-            rows.push(expiration_row(*lister, listed, facts.today, &mut flags));
+        Whose::Role(reader, listed) => {
+            rows.push(expiration_row(*reader, listed, facts.today, &mut flags));
             rows.extend(listed.codes.iter().map(|(right, code)| Row {
                 right: right.clone(),
                 held: Some(read(right, code).words),
                 needed: needs.of(right).words(),
                 verdict: Verdict::Unknown,
-                evidence: Some(lister.as_str()),
+                evidence: Some(reader.as_str()),
                 remark: Some("the user's own right; a role would override it, and roles cannot be read".to_owned()),
             }));
         }
@@ -110,7 +110,7 @@ pub(crate) fn grade(facts: &Facts, needs: &Needs) -> Graded {
 /// Whose rights are looked at. A user who is listed with other rights than the token was seen to have is not the
 /// token's user.
 fn whose<'a>(facts: &'a Facts, flags: &mut Vec<String>) -> Whose<'a> {
-    let (lister, listed) = match (&facts.user, &facts.list) {
+    let (reader, listed) = match (&facts.user, &facts.list) {
         (None, _) => {
             return Whose::Open("not declared: say `redcap_user` when you set the project up".to_owned());
         }
@@ -123,14 +123,14 @@ fn whose<'a>(facts: &'a Facts, flags: &mut Vec<String>) -> Whose<'a> {
             flags.push("the declared user is not among the project's users".to_owned());
             return Whose::Open("declared, and not among the project's users".to_owned());
         }
-        (Some(_), Some((lister, Some(listed)))) => (*lister, listed),
+        (Some(_), Some((reader, Some(listed)))) => (*reader, listed),
     };
     if listed.codes().is_none() {
-        return Whose::Role(lister, listed);
+        return Whose::Role(reader, listed);
     }
     let against = contradictions(&facts.probes, listed);
     if against.is_empty() {
-        return Whose::Listed(lister, listed);
+        return Whose::Listed(reader, listed);
     }
     flags.push(format!("this is not the declared user's token: {}", against.join("; ")));
     Whose::Open(format!("declared, and contradicted: {}", against.join("; ")))
@@ -162,32 +162,32 @@ fn contradictions(probes: &Probes, listed: &Listed) -> Vec<String> {
 
 fn user_row(facts: &Facts, whose: &Whose<'_>) -> Row {
     let (verdict, evidence, remark) = match whose {
-        Whose::Listed(lister, _) => (
+        Whose::Listed(reader, _) => (
             Verdict::Ok,
-            Some(lister.as_str()),
+            Some(reader.as_str()),
             "declared; the project has this user, and the token may do what the user may".to_owned(),
         ),
-        Whose::Role(lister, _) => {
-            (Verdict::Unknown, Some(lister.as_str()), "declared; the project has this user".to_owned())
+        Whose::Role(reader, _) => {
+            (Verdict::Unknown, Some(reader.as_str()), "declared; the project has this user".to_owned())
         }
         Whose::Open(why) => (Verdict::Unknown, facts.user.as_ref().map(|_| "declared"), why.clone()),
     };
     Row { right: "user".to_owned(), held: facts.user.clone(), needed: None, verdict, evidence, remark: Some(remark) }
 }
 
-fn role_row(lister: Lister, listed: &Listed) -> Option<Row> {
+fn role_row(reader: Lister, listed: &Listed) -> Option<Row> {
     let Role::Some { label, .. } = &listed.role else { return None };
     Some(Row {
         right: "role".to_owned(),
         held: Some(label.clone()),
         needed: None,
         verdict: Verdict::Ok,
-        evidence: Some(lister.as_str()),
+        evidence: Some(reader.as_str()),
         remark: Some("the role's rights count, and none of the user's own".to_owned()),
     })
 }
 
-fn expiration_row(lister: Lister, listed: &Listed, today: i64, flags: &mut Vec<String>) -> Row {
+fn expiration_row(reader: Lister, listed: &Listed, today: i64, flags: &mut Vec<String>) -> Row {
     let until = &listed.expiration;
     let left = day(until.get(..10).unwrap_or_default()).map(|day| day - today);
     let (verdict, remark) = match left {
@@ -204,13 +204,13 @@ fn expiration_row(lister: Lister, listed: &Listed, today: i64, flags: &mut Vec<S
         held: Some(held),
         needed: None,
         verdict,
-        evidence: Some(lister.as_str()),
+        evidence: Some(reader.as_str()),
         remark,
     }
 }
 
 /// Every right that the list has, and those that are needed and not in it.
-fn known(lister: Lister, listed: &Listed, needs: &Needs) -> Vec<Row> {
+fn known(reader: Lister, listed: &Listed, needs: &Needs) -> Vec<Row> {
     let Some(codes) = listed.codes() else { return Vec::new() };
     let gives = |right: &str, want: Want| {
         let scale = scale(right);
@@ -242,7 +242,7 @@ fn known(lister: Lister, listed: &Listed, needs: &Needs) -> Vec<Row> {
                 held: Some(held.words),
                 needed,
                 verdict,
-                evidence: Some(lister.as_str()),
+                evidence: Some(reader.as_str()),
                 remark,
             }
         })

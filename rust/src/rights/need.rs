@@ -134,10 +134,12 @@ impl Want {
         // A code that nobody knows may allow anything.
         let Some(level) = held.level else { return Verdict::Excess };
         match (self, level) {
-            (Self::Any, _) | (Self::Nothing, 0) | (Self::Full, FULL) => Verdict::Ok,
-            (Self::Deidentified, 1 | 2) => Verdict::Ok,
+            (Self::Any, _)
+            | (Self::Nothing, 0)
+            | (Self::Full, FULL)
+            | (Self::Deidentified, 1 | 2)
+            | (Self::Some, 1..) => Verdict::Ok,
             (Self::Nothing, _) | (Self::Deidentified, FULL..) => Verdict::Excess,
-            (Self::Some, 1..) => Verdict::Ok,
             // Forms that are not exported are no fault, as long as there is one that is.
             (Self::Full | Self::Deidentified | Self::Some, 0) if elsewhere && by_form(right) => Verdict::Ok,
             _ => Verdict::Missing,

@@ -70,6 +70,9 @@ fn wrong(graded: &Graded) -> Vec<String> {
     wrong
 }
 
+/// Who it is, the codes of the user and of the role, what is needed, and what is not as needed.
+type Case = (&'static str, Json, Option<Json>, &'static str, &'static [&'static str]);
+
 #[test]
 #[allow(clippy::too_many_lines)]
 fn each_user_gets_the_verdict_that_the_documented_codes_demand() {
@@ -95,7 +98,7 @@ fn each_user_gets_the_verdict_that_the_documented_codes_demand() {
         codes[right] = json!(1);
         codes
     };
-    let cases: Vec<(&str, Json, Option<Json>, &str, &[&str])> = vec![
+    let cases: Vec<Case> = vec![
         // Exports only.
         ("exports only", exports(), None, "api_export", &[]),
         ("exports only", exports(), None, "export", &[]),
