@@ -147,7 +147,7 @@ test_that("an administrator changes what a user is, and the version that writes 
   expect_identical(row$data_access_group, "site_b")
   expect_identical(as.character(row$expiration), "2031-01-31")
   expect_identical(sandbox_set_version(sandbox, "15.6.0"), sandbox)
-  expect_identical(redcap_version(project), "15.6.0")
+  expect_identical(as.character(redcap_version(project)), "15.6.0")
   expect_identical(user("least")$forms, "inclusion:128,outcome:129")
   sandbox_set_rights(sandbox, "TEST_SITES", "least", dag = "", forms_export = 3)
   expect_identical(user("least")$forms_export, "inclusion:3,outcome:3")
