@@ -142,8 +142,8 @@ declare_account <- function(project, api_only = NULL, inactivity = NULL, by, unt
 #' A token that may import can move itself to any group where the project's DAG Switcher lists its user, and REDCap does
 #' not say who is listed: then the answer is `cannot tell`, unless an administrator states it (see [declare_account()]).
 #'
-#' Where a project is set up with `dag`, [test_project_token()] and [test_project_tokens()] say when the token is in no
-#' group.
+#' Where a project is set up with `dag`, [test_project_token()] and [test_project_tokens()] say when the token itself shows
+#' that it is in no group. One that has not the right to groups shows nothing: then this check with `checked_by` tells.
 #'
 #' @param project A project from [setup_project()] or [load_project()], or its short name.
 #' @param dag The unique name of the group; that of the project if `NULL`.
