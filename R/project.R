@@ -34,8 +34,8 @@ project_fields <- c("short_name", "dir_path", "redcap_uri", "token_name", "redca
 #'   environment variable `REDCapSync_REDCAP_URI` is read. Only `https` is accepted, except on loopback.
 #' @param token_name The name under which the token is looked up: letters, digits or `_`, no digit first, 50
 #'   characters at most. **Never the token itself**: what has the form of a token is refused.
-#' @param redcap_user,dag The REDCap user and the Data Access Group that the token belongs to, if you want to
-#'   write them down.
+#' @param redcap_user,dag The REDCap user and the Data Access Group (by its unique name) that the token belongs to:
+#'   [check_project_rights()] and [check_project_dag()] check them, and [test_project_token()] names a token in no group.
 #' @param overwrite `TRUE` binds an existing `short_name` to another `redcap_uri`.
 #'
 #' @returns `setup_project()` and `load_project()` return a project, a list of class `keycap_project` with

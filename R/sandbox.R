@@ -72,10 +72,19 @@ run_sandbox <- function(port = 0, keep = interactive()) {
 #'   in which both work.
 #' * `sandbox_revoke_token()` deletes it.
 #' * `sandbox_suspend_user()` suspends a user in all projects, or ends the suspension.
+#' * `sandbox_set_rights()` changes what a user is in a project: rights, role, Data Access Group, expiration, and
+#'   whether the DAG Switcher lists the user. What is not named stays as it is.
+#' * `sandbox_set_version()` makes the sandbox claim another REDCap version, and write users' rights as that one does:
+#'   one code for all data before 12.5.2, one for each form from then on, and codes for viewing forms that are bits
+#'   from 15.6.
 #' * `sandbox_set_fault()` makes calls fail in one way, until `sandbox_clear_faults()`.
 #'
 #' The sandbox's users are `admin` (to whom the sample tokens belong), `exporter`, `importer`, `editor`, `deidentified`
-#' and `site_north`.
+#' and `site_north`. The project `TEST_SITES`, a study of three sites, has more: `manager` (reads users, groups and the
+#' log), `least` (exports without identifiers), `site_a`, `site_b` and `site_c` (whose groups are their sites', but
+#' `site_c` is in none), `switcher` (in a group, and in the DAG Switcher), `expired`, `leaving` (expires soon),
+#' `service` (a service account with too many rights), `role_over` and `role_under` (whose role says less, and more,
+#' than they have themselves).
 #'
 #' @section Faults:
 #' Among the kinds are `"latency"` (with `ms`), `"html"` (a page of a login or a firewall, with `status`),
@@ -89,7 +98,13 @@ run_sandbox <- function(port = 0, keep = interactive()) {
 #' @param to The new file that the new token is written to, readable by you alone.
 #' @param suspended `FALSE` ends the suspension.
 #' @param kind The kind of fault.
-#' @param ... Its details, by name.
+#' @param ... For `sandbox_set_fault()` its details, by name. For `sandbox_set_rights()` rights by their names in a user
+#'   export, each with its code; `forms` and `forms_export` take one code for all forms, or a list with one for each.
+#' @param role The unique name of a role; `""` takes the user out of it.
+#' @param dag The unique name of a Data Access Group; `""` for none, that is, all records.
+#' @param expiration The day from which on the user is refused, as `"2027-01-31"`; `""` for never.
+#' @param switcher Whether the user stands in the project's DAG Switcher.
+#' @param version The version, such as `"14.5.5"`.
 #' @param content Only requests for this content fail, such as `"project"`.
 #' @param times The number of requests that fail; all if `NULL`.
 #'
@@ -111,6 +126,13 @@ run_sandbox <- function(port = 0, keep = interactive()) {
 #' sandbox_set_fault(sandbox, "html", status = 200)
 #' tryCatch(test_project_token(project), keycap_error_not_redcap = conditionMessage)
 #' sandbox_clear_faults(sandbox)
+#'
+#' # What a user may do, and how REDCap's newer versions write it.
+#' sandbox_set_rights(sandbox, "TEST_SITES", "least", api_import = 1, dag = "site_b", forms = list(outcome = 2))
+#' sandbox_set_version(sandbox, "15.6.0")
+#' sites <- setup_project("TEST_SITES", redcap_uri = sandbox$redcap_uri)
+#' users <- export_users(sites)
+#' users[users$username == "least", c("username", "data_access_group", "api_import", "forms")]
 #'
 #' sandbox_revoke_token(sandbox, "TEST", "exporter")
 #' isTRUE(suppressWarnings(test_project_token(project)))
@@ -165,6 +187,40 @@ sandbox_set_fault <- function(sandbox, kind, ..., content = NULL, times = NULL) 
     times = if (!is.null(times)) check_whole(times, "times", call)
   )
   sandbox_command(sandbox, command, call)
+}
+
+#' @rdname sandbox_issue_token
+#' @export
+sandbox_set_rights <- function(sandbox, short_name, user, ..., role = NULL, dag = NULL, expiration = NULL,
+                               switcher = NULL) {
+  call <- quote(sandbox_set_rights())
+  if (missing(short_name)) {
+    abort_missing("short_name", call)
+  }
+  if (missing(user)) {
+    abort_missing("user", call)
+  }
+  command <- list(
+    do = "set_rights",
+    project = check_string(short_name, "short_name", call),
+    user = check_string(user, "user", call),
+    rights = list(...),
+    role = role,
+    group = dag,
+    expiration = expiration,
+    switcher = switcher
+  )
+  sandbox_command(sandbox, command, call)
+}
+
+#' @rdname sandbox_issue_token
+#' @export
+sandbox_set_version <- function(sandbox, version) {
+  call <- quote(sandbox_set_version())
+  if (missing(version)) {
+    abort_missing("version", call)
+  }
+  sandbox_command(sandbox, list(do = "set_version", version = check_string(version, "version", call)), call)
 }
 
 #' @rdname sandbox_issue_token

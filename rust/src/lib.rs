@@ -2,7 +2,7 @@
 //! call itself, wipes it and writes an audit entry. It knows no R.
 //!
 //! The rooms, each importing only what stands to its left or below (see `DEVELOPMENT.md`):
-//! `token` · `net` · `project` · `store` · `audit` · `redcap` · `records` · `serve` · `sandbox`.
+//! `token` · `net` · `project` · `store` · `audit` · `redcap` · `records` · `rights` · `serve` · `sandbox`.
 
 pub mod audit;
 mod base64;
@@ -20,6 +20,7 @@ mod numbers;
 pub mod project;
 mod records;
 pub mod redcap;
+mod rights;
 pub mod sandbox;
 mod serve;
 mod signals;

@@ -54,6 +54,12 @@ commands <- list(
       "called"
     })
   },
+  "rights" = function(short_name) {
+    seen({
+      check_project_rights(kept[[short_name]])
+      "checked"
+    })
+  },
   "file" = function(short_name) {
     seen({
       unlink(export_file(kept[[short_name]], 1, "letter", to = tempfile()))

@@ -334,11 +334,34 @@ canary_walk <- function(store) {
   step("export_many", "it works", function() export_many(both, fields = "sex", records = 1:3))
   step("export_many", "to files", function() export_many(both, fields = "sex", to = file.path(world, "exports")))
   canary_calls(step, on_sandbox, world)
+  step("check_project_rights", "alone", function() check_project_rights(on_sandbox))
+  step("check_project_rights", "printed", function() print(check_project_rights(on_sandbox, "export", on_sandbox)))
+  step("check_project_rights", "no such need", function() check_project_rights(on_sandbox, "everything"))
+  step("check_project_dag", "alone", function() print(check_project_dag(on_sandbox, "north", read_ids = TRUE)))
+  step("check_project_dag", "without a group", function() check_project_dag(on_sandbox))
+  step("declare_account", "stated", function() {
+    declare_account(on_sandbox, api_only = TRUE, by = "Dr. X", until = "2031-01-31")
+  })
+  step("declare_account", "nothing stated", function() declare_account(on_sandbox, by = "Dr. X", until = "2031-01-31"))
+  step("setup_projects", "a study", function() {
+    setup_projects(data.frame(short_name = c("S1", "not a name"), redcap_uri = sandbox$redcap_uri, dag = c("north", NA)))
+  })
+  for (place in c("error", "data")) {
+    sandbox_set_fault(sandbox, "echo", place = place)
+    step("check_project_rights", paste("echoed in", place), function() check_project_rights(on_sandbox))
+    step("check_project_dag", paste("echoed in", place), function() check_project_dag(on_sandbox, "north"))
+    sandbox_clear_faults(sandbox)
+  }
   step("sandbox_regenerate_token", "into a file", function() {
     sandbox_regenerate_token(sandbox, "TEST", "exporter", to = file.path(world, "issued again"))
   })
   step("test_project_token", "regenerated", function() test_project_token(on_sandbox))
   live("issued again")
+  step("sandbox_set_rights", "another group", function() {
+    sandbox_set_rights(sandbox, "TEST_SITES", "least", api_import = 1, dag = "site_b")
+  })
+  step("sandbox_set_rights", "no such right", function() sandbox_set_rights(sandbox, "TEST_SITES", "least", none = 1))
+  step("sandbox_set_version", "another version", function() sandbox_set_version(sandbox, "15.6.0"))
   step("sandbox_suspend_user", "suspended", function() sandbox_suspend_user(sandbox, "exporter"))
   step("test_project_token", "suspended", function() test_project_token(on_sandbox))
   step("sandbox_suspend_user", "no longer", function() sandbox_suspend_user(sandbox, "exporter", suspended = FALSE))
@@ -474,6 +497,18 @@ canary_walk <- function(store) {
     next_record_name = function(token) list(token),
     project_info = function(token) list(spoilt("project_id", token)),
     redcap_version = function(token) list(spoilt("redcap_uri", token)),
+    check_project_rights = function(token) list(token),
+    check_project_rights = function(token) list(project, token),
+    check_project_rights = function(token) list(project, "export", token),
+    check_project_dag = function(token) list(token),
+    check_project_dag = function(token) list(project, token),
+    check_project_dag = function(token) list(project, "a", token),
+    declare_account = function(token) list(token, TRUE, by = "x", until = "2031-01-31"),
+    declare_account = function(token) list(project, TRUE, by = token, until = "2031-01-31"),
+    declare_account = function(token) list(project, TRUE, token, by = "x", until = token),
+    setup_projects = function(token) list(token),
+    setup_projects = function(token) list(data.frame(short_name = token, redcap_uri = uri)),
+    setup_projects = function(token) list(data.frame(short_name = "X", redcap_uri = uri, dag = token)),
     import_records = function(token) list(token, data.frame(record_id = 1)),
     import_records = function(token) list(project, token),
     import_records = function(token) list(project, stats::setNames(data.frame(1), token)),
@@ -484,7 +519,10 @@ canary_walk <- function(store) {
     sandbox_regenerate_token = function(token) list(sandbox, token),
     sandbox_revoke_token = function(token) list(sandbox, "TEST", token),
     sandbox_suspend_user = function(token) list(sandbox, token),
-    sandbox_set_fault = function(token) list(sandbox, token)
+    sandbox_set_fault = function(token) list(sandbox, token),
+    sandbox_set_rights = function(token) list(sandbox, "TEST_SITES", token),
+    sandbox_set_rights = function(token) list(sandbox, "TEST_SITES", "least", forms = token),
+    sandbox_set_version = function(token) list(sandbox, token)
   )
   for (n in seq_along(mistakes)) {
     name <- names(mistakes)[n]

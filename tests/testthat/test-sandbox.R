@@ -6,8 +6,8 @@ test_that("a sandbox starts, says that it is not REDCap, and stops", {
   expect_match(strsplit(text, "\n")[[1]][1], "not REDCap")
   expect_s3_class(sandbox, "keycap_sandbox", exact = TRUE)
   expect_match(sandbox$redcap_uri, "^http://127\\.0\\.0\\.1:[0-9]+/redcap/api/$")
-  expect_identical(sandbox$projects$short_name, c("TEST", "TEST_LONG", "TEST_REPEAT"))
-  expect_identical(sandbox$projects$kind, c("classic", "longitudinal", "repeating"))
+  expect_identical(sandbox$projects$short_name, c("TEST", "TEST_LONG", "TEST_REPEAT", "TEST_SITES"))
+  expect_identical(sandbox$projects$kind, c("classic", "longitudinal", "repeating", "classic"))
   expect_true(sandbox$redcap_uri %in% unlist(the$sandboxes))
   expect_true(alive(sandbox$pid))
   expect_null(stop_sandbox(sandbox))
@@ -124,6 +124,38 @@ test_that("the administrator's functions show and return no token", {
   expect_false(readLines(other) == token)
   # A file that is there already is not written to.
   expect_error(sandbox_regenerate_token(sandbox, "TEST", "exporter", to = other), class = "keycap_error_sandbox")
+})
+
+test_that("an administrator changes what a user is, and the version that writes it", {
+  local_world()
+  sandbox <- local_sandbox()
+  project <- setup_project("TEST_SITES", redcap_uri = sandbox$redcap_uri)
+  user <- function(name) {
+    users <- export_users(project)
+    users[users$username == name, ]
+  }
+  expect_identical(user("least")$api_import, 0L)
+  value <- sandbox_set_rights(
+    sandbox, "TEST_SITES", "least",
+    api_import = 1, forms = list(outcome = 2), dag = "site_b", expiration = "2031-01-31", role = "", switcher = TRUE
+  )
+  expect_identical(value, sandbox)
+  row <- user("least")
+  expect_identical(row$api_import, 1L)
+  expect_identical(row$api_export, 1L)
+  expect_identical(row$forms, "inclusion:0,outcome:2")
+  expect_identical(row$data_access_group, "site_b")
+  expect_identical(as.character(row$expiration), "2031-01-31")
+  expect_identical(sandbox_set_version(sandbox, "15.6.0"), sandbox)
+  expect_identical(as.character(redcap_version(project)), "15.6.0")
+  expect_identical(user("least")$forms, "inclusion:128,outcome:129")
+  sandbox_set_rights(sandbox, "TEST_SITES", "least", dag = "", forms_export = 3)
+  expect_identical(user("least")$forms_export, "inclusion:3,outcome:3")
+  expect_identical(as.character(user("least")$data_access_group), NA_character_)
+  expect_error(sandbox_set_rights(sandbox, "TEST_SITES", "least", desing = 1), class = "keycap_error_sandbox")
+  expect_error(sandbox_set_rights(sandbox, "TEST_SITES"), class = "keycap_error_argument")
+  expect_error(sandbox_set_version(sandbox), class = "keycap_error_argument")
+  expect_error(sandbox_set_version(sandbox, "latest"), class = "keycap_error_sandbox")
 })
 
 test_that("what the sandbox does not know is an error", {

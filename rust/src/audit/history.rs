@@ -44,10 +44,11 @@ impl History {
         for path in files.flatten().map(|entry| entry.path()) {
             let is_log = path.extension().is_some_and(|end| end == "jsonl");
             // A pipe would make us wait for its other end.
-            if is_log && std::fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file()) {
-                if let Ok(file) = File::open(&path) {
-                    self.take(BufReader::with_capacity(1 << 16, file), fingerprints);
-                }
+            if is_log
+                && std::fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file())
+                && let Ok(file) = File::open(&path)
+            {
+                self.take(BufReader::with_capacity(1 << 16, file), fingerprints);
             }
         }
     }

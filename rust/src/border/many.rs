@@ -240,7 +240,7 @@ fn tested_table(names: &[String], results: Vec<(Result<Tested>, Duration)>) -> T
         Err(error) => matches!(error.kind, Kind::TokenRefused | Kind::TokenMissing | Kind::TokenForm).then_some(false),
     });
     let message = rows.iter().map(|(row, _)| match &row.probe {
-        Ok(probe) => probe.remark.as_deref(),
+        Ok(probe) => probe.unconfined.as_deref().or(probe.remark.as_deref()),
         Err(error) => Some(error.message.as_str()),
     });
     Table {

@@ -17,6 +17,7 @@ mod many;
 mod patience;
 mod projects;
 mod records;
+mod rights;
 mod sandboxes;
 mod stores;
 mod tokens;
@@ -67,6 +68,9 @@ pub fn start(op: &str, args: Value, session: &Value) -> Result<Task> {
         "next_record_name" => calls::next_record(&arguments, &session),
         "project_info" => calls::information(&arguments, &session),
         "redcap_version" => calls::version(&arguments, &session),
+        "check_rights" => rights::check(&arguments, &session),
+        "check_dag" => rights::confined(&arguments, &session),
+        "declare_account" => rights::declare(&arguments, &session),
         "import_records" => import::records(arguments, &session),
         "checkpoint_audit_log" => checkpoint::take(&arguments, &session),
         "sandbox_start" => sandboxes::start(&arguments),

@@ -171,7 +171,12 @@ pub(super) fn test(arguments: &Arguments, session: &Session) -> Result<Task> {
         let ctx = Ctx { log, ..ctx };
         let mut operation = Operation::new(&ctx, project.clone(), sandbox, client);
         match probe(&ctx, &project, &mut operation).await {
-            Ok(found) => Ok(works(&project, found)),
+            Ok(found) => {
+                if let Some(unconfined) = &found.unconfined {
+                    ctx.log.warning(unconfined.clone());
+                }
+                Ok(works(&project, found))
+            }
             Err(error) if matches!(error.kind, Kind::TokenRefused | Kind::TokenMissing | Kind::TokenForm) => {
                 Ok(fails(&project, error))
             }
@@ -193,6 +198,7 @@ fn works(project: &Project, found: Probe) -> Value {
     line("fingerprint", found.fingerprint);
     line("API page", Some(found.api_page));
     line("remark", found.remark);
+    line("access group", found.unconfined.clone().or(found.confined));
     if found.project_id.is_some() {
         project.project_id = found.project_id;
     }

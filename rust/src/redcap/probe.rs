@@ -3,6 +3,7 @@
 use serde_json::Value as Json;
 
 use super::classify::is_version;
+use super::groups::{Groups, groups};
 use super::pipeline::Operation;
 use super::repair;
 use super::request::{Expect, Request};
@@ -20,6 +21,10 @@ pub(crate) struct Probe {
     pub(crate) api_page: String,
     /// Why project information is missing though the token works.
     pub(crate) remark: Option<String>,
+    /// That the token is not confined to a Data Access Group though the project is set up with one.
+    pub(crate) unconfined: Option<String>,
+    /// What is known of its confinement otherwise.
+    pub(crate) confined: Option<String>,
 }
 
 /// Asks REDCap. The first success pins the project's id; another id later is an error.
@@ -50,7 +55,22 @@ async fn ask(ctx: &Ctx, project: &Project, operation: &mut Operation) -> Result<
         same_project(ctx, project, hinted_id.as_deref(), id)?;
     }
     let api_page = api_page(project, &version, project_id.as_deref());
-    Ok(Probe { version, project_id, project_title, fingerprint, api_page, remark })
+    let (mut confined, mut unconfined) = (None, None);
+    if let Some(dag) = &project.dag {
+        match groups(operation).await? {
+            Groups::Listed(_) => {
+                unconfined = Some(format!("the token is not confined to `{dag}`: its user is in no Data Access Group"));
+            }
+            Groups::Within => {
+                confined =
+                    Some("the user is in a Data Access Group; `check_project_dag()` finds out in which".to_owned());
+            }
+            Groups::NoRight | Groups::Open => {
+                confined = Some("not known; `check_project_dag()` with `checked_by` finds it out".to_owned());
+            }
+        }
+    }
+    Ok(Probe { version, project_id, project_title, fingerprint, api_page, remark, unconfined, confined })
 }
 
 /// Checks project information against the id that is pinned and the one that the object has, and gives what the answer

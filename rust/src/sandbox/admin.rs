@@ -1,5 +1,6 @@
 //! The administrator's commands: JSON in, JSON out, one line each. No token ever goes out here.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,8 @@ use serde_json::{Value, json};
 use super::contents::METHODS;
 use super::faults::Fault;
 use super::generated::{self, Size};
-use super::world::{Line, World};
+use super::users::Codes;
+use super::world::{Line, Project, World};
 
 /// What an administrator can ask for: `{"do":"issue","project":"TEST","user":"exporter","to":"/path"}`.
 #[derive(Debug, Deserialize)]
@@ -29,6 +31,24 @@ enum Command {
     Suspend { user: String },
     /// Lets a suspended user back in.
     Unsuspend { user: String },
+    /// Changes what a user is in a project; what is not named stays.
+    SetRights {
+        project: String,
+        user: String,
+        /// By right; `forms` and `forms_export` take one code for all forms, or one for each by its name.
+        #[serde(default)]
+        rights: BTreeMap<String, Code>,
+        /// The unique name of a role; blank takes the user out of it.
+        role: Option<String>,
+        /// The unique name of a Data Access Group; blank is none: all records.
+        group: Option<String>,
+        /// `YYYY-MM-DD`; blank is never.
+        expiration: Option<String>,
+        /// Whether the user may go to another group.
+        switcher: Option<bool>,
+    },
+    /// Claims another REDCap version, and writes users' rights as that one does.
+    SetVersion { version: String },
     /// Makes a value from a file a user's token; the one before is dead.
     Adopt { project: String, user: String, from: PathBuf },
     /// Misbehaves, for a number of requests or until cleared, for all contents or for one.
@@ -51,9 +71,17 @@ enum Command {
     Stop,
 }
 
+/// A code, or one for each form.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Code {
+    One(i64),
+    Forms(BTreeMap<String, i64>),
+}
+
 /// The names of the commands, for whoever mistypes one.
 const COMMANDS: &str = "`projects`, `users`, `issue`, `regenerate`, `revoke`, `suspend`, `unsuspend`, `adopt`, \
-    `fault`, `clear`, `count`, `generate`, `reset`, `methods`, `stop`";
+    `set_rights`, `set_version`, `fault`, `clear`, `count`, `generate`, `reset`, `methods`, `stop`";
 
 /// The kinds of faults, for the same.
 const KINDS: &str = "`latency`, `redirect`, `html`, `ban`, `out_of_memory`, `database`, `slow`, `truncated`, \
@@ -135,6 +163,17 @@ fn apply(world: &mut World, command: Command) -> Result<Value, String> {
         }
         Command::Suspend { user } => suspend(world, &user, true),
         Command::Unsuspend { user } => suspend(world, &user, false),
+        Command::SetRights { project, user, rights, role, group, expiration, switcher } => {
+            set_rights(world, &project, &user, Change { rights, role, group, expiration, switcher })
+        }
+        Command::SetVersion { version } => {
+            let number = |part: &str| !part.is_empty() && part.len() < 5 && part.bytes().all(|b| b.is_ascii_digit());
+            if version.split('.').count() != 3 || !version.split('.').all(number) {
+                return Err("a version is three numbers with full stops between them, such as `14.5.5`".to_owned());
+            }
+            world.version = version;
+            Ok(Value::Null)
+        }
         Command::Adopt { project, user, from } => {
             known(world, &project, &user)?;
             let token = read_token(&from)?;
@@ -196,34 +235,99 @@ pub(super) fn projects(world: &World) -> Vec<Value> {
 }
 
 fn users(world: &World) -> Vec<Value> {
-    let users = world.users.iter().map(|user| {
-        let projects = world.projects.iter().map(|project| project.sample.short_name);
-        let holds: Vec<_> = projects.filter(|project| world.tokens.has(project, user.name)).collect();
+    let mut names: Vec<&str> = Vec::new();
+    for user in world.projects.iter().flat_map(|project| &project.users) {
+        if !names.contains(&user.name) {
+            names.push(user.name);
+        }
+    }
+    let users = names.iter().map(|name| {
+        let projects = |wanted: &dyn Fn(&Project) -> bool| {
+            let wanted = world.projects.iter().filter(|project| wanted(project));
+            wanted.map(|project| project.sample.short_name).collect::<Vec<_>>()
+        };
         json!({
-            "user": user.name,
-            "group": user.group,
-            "suspended": user.suspended,
-            "api_export": user.may("api_export"),
-            "api_import": user.may("api_import"),
-            "has_token_in": holds,
+            "user": name,
+            "suspended": world.suspended.contains(*name),
+            "in": projects(&|project| project.user(name).is_some()),
+            "has_token_in": projects(&|project| world.tokens.has(project.sample.short_name, name)),
         })
     });
     users.collect()
 }
 
 fn known(world: &World, project: &str, user: &str) -> Result<(), String> {
-    if world.project(project).is_none() {
+    let Some(project) = world.project(project) else {
         return Err("there is no such project: `projects` lists them".to_owned());
-    }
-    if world.user(user).is_none() {
+    };
+    if project.user(user).is_none() {
         return Err("there is no such user: `users` lists them".to_owned());
     }
     Ok(())
 }
 
 fn suspend(world: &mut World, name: &str, suspended: bool) -> Result<Value, String> {
-    let user = world.users.iter_mut().find(|user| user.name == name);
-    user.ok_or("there is no such user: `users` lists them")?.suspended = suspended;
+    if !world.knows(name) {
+        return Err("there is no such user: `users` lists them".to_owned());
+    }
+    if suspended {
+        world.suspended.insert(name.to_owned());
+    } else {
+        world.suspended.remove(name);
+    }
+    Ok(Value::Null)
+}
+
+/// What is to be different about a user.
+struct Change {
+    rights: BTreeMap<String, Code>,
+    role: Option<String>,
+    group: Option<String>,
+    expiration: Option<String>,
+    switcher: Option<bool>,
+}
+
+/// Everything is looked at before anything is changed.
+fn set_rights(world: &mut World, project: &str, name: &str, change: Change) -> Result<Value, String> {
+    known(world, project, name)?;
+    let Some(project) = world.project_mut(project) else { return Ok(Value::Null) };
+    let Some(mut user) = project.user(name).cloned() else { return Ok(Value::Null) };
+    for (right, code) in change.rights {
+        let codes = match code {
+            Code::One(code) if user.own.set(&right, code) => continue,
+            Code::One(code) => Codes::from(code),
+            Code::Forms(forms) => {
+                if let Some(wrong) = forms.keys().find(|form| !project.design.has_form(form)) {
+                    return Err(format!("there is no form `{}` in the project", wrong.escape_default()));
+                }
+                Codes { all: 0, forms }
+            }
+        };
+        match right.as_str() {
+            "forms" => user.own.viewing = codes,
+            "forms_export" => user.own.exporting = codes,
+            _ => return Err("there is no such right, or it takes one code".to_owned()),
+        }
+    }
+    if let Some(role) = change.role {
+        let known = project.roles().iter().map(|role| role.unique_name).chain([""]).find(|known| *known == role);
+        user.role = known.ok_or("there is no such role in the project: the content `userRole` lists them")?;
+    }
+    if let Some(group) = change.group {
+        let known = project.groups.iter().map(|(unique_name, ..)| *unique_name).chain([""]).find(|one| *one == group);
+        user.group = known.ok_or("there is no such group in the project: the content `dag` lists them")?;
+    }
+    if let Some(day) = change.expiration {
+        if !day.is_empty() && !super::time::is_day(&day) {
+            return Err("an expiration is a day, `YYYY-MM-DD`, or blank".to_owned());
+        }
+        user.expiration = day;
+    }
+    user.switches = change.switcher.unwrap_or(user.switches);
+    if let Some(place) = project.user_mut(name) {
+        *place = user;
+    }
+    project.note("admin", Line::new(&format!("Updated User {name}"), format!("user = '{name}'")));
     Ok(Value::Null)
 }
 

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 use hyper::header::HeaderValue;
@@ -14,6 +14,7 @@ use super::front;
 use super::post::Post;
 use super::refusal::Refusal;
 use super::sheet::{self, Format};
+use super::time;
 use super::world::World;
 use crate::serve::{Answer, Call};
 
@@ -126,23 +127,18 @@ fn reply(world: &mut World, post: &Post) -> Result<Reply, Refusal> {
     let token = post.text("token");
     let (project, user) = world.tokens.find(token).ok_or_else(Refusal::token)?;
     let (project, user) = (project.to_owned(), user.to_owned());
-    let (asked_project, asked_user) = match (world.project(&project), world.user(&user)) {
-        (Some(project), Some(user)) if !user.suspended => (project, user),
-        _ => return Err(Refusal::token()),
-    };
+    let today = time::date(time::day(SystemTime::now()));
+    let asked_project = world.project(&project).filter(|_| !world.suspended.contains(&user));
+    let asked_project = asked_project.ok_or_else(Refusal::token)?;
+    let asked_user = asked_project.user(&user).filter(|user| !user.has_expired(&today));
+    let asked_user = asked_user.ok_or_else(Refusal::token)?;
     let format = Format::parse(post.text("format"));
-    let asked = Asked {
-        redcap_version: &world.config.redcap_version,
-        users: &world.users,
-        project: asked_project,
-        user: asked_user,
-        post,
-    };
+    let asked = Asked { redcap_version: &world.version, project: asked_project, user: asked_user, post };
     let done = contents::answer(&asked, format)?;
-    if let (Outcome::Switched(group), Some(user)) = (&done.outcome, world.user_mut(&user)) {
-        user.group = group;
-    }
     if let Some(project) = world.project_mut(&project) {
+        if let (Outcome::Switched(group), Some(user)) = (&done.outcome, project.user_mut(&user)) {
+            user.group = group;
+        }
         if let Some(data) = done.data {
             project.data = data;
         }

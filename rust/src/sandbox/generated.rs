@@ -107,6 +107,7 @@ pub(super) fn project(size: Option<Size>, records: usize, columns: usize) -> Pro
         data: Data::default(),
         generated: Some(generated),
         groups: Vec::new(),
+        users: super::users::users(),
         report: Report::of(sample.short_name, sample.project_id),
         log: std::collections::VecDeque::new(),
     }

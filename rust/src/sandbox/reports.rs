@@ -15,6 +15,7 @@ impl Report {
             "TEST" => (&["record_id", "sex", "bmi", "symptoms"], "[bmi] > 30"),
             "TEST_LONG" => (&["record_id", "systolic", "diastolic"], "[systolic] >= 140"),
             "TEST_REPEAT" => (&["record_id", "drug", "dose"], "[dose] <> ''"),
+            "TEST_SITES" => (&["record_id", "alive"], "[alive] = '1'"),
             _ => (&["record_id"], ""),
         };
         Self { id: 100 + project_id, fields, filter }

@@ -20,7 +20,7 @@ pub struct Sample {
 }
 
 /// The sample projects of every sandbox, each with its documented fake token.
-pub const SAMPLES: [Sample; 3] = [
+pub const SAMPLES: [Sample; 4] = [
     Sample {
         short_name: "TEST",
         title: "Sandbox sample: Größe und Gewicht (classic)",
@@ -48,7 +48,23 @@ pub const SAMPLES: [Sample; 3] = [
         project_id: 19,
         kind: "repeating",
     },
+    Sample {
+        short_name: "TEST_SITES",
+        title: "Sandbox sample: a study of three sites (groups)",
+        token_name: "REDCapSync_TEST_SITES",
+        token: "FA4EFA4EFA4EFA4EFA4EFA4E00000004",
+        user: "admin",
+        project_id: 20,
+        kind: "classic",
+    },
 ];
+
+impl Sample {
+    /// Whether it is the project of three sites.
+    pub(super) fn has_sites(&self) -> bool {
+        self.short_name == "TEST_SITES"
+    }
+}
 
 /// The sample tokens by token name, for the look-up of a session that started a sandbox.
 pub fn sample_tokens() -> impl Iterator<Item = (&'static str, &'static str)> {

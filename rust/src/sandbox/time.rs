@@ -5,8 +5,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// `YYYY-MM-DD HH:MM`, the minute resolution of REDCap's log.
 pub(super) fn minute(time: SystemTime) -> String {
     let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let day = i64::try_from(seconds / 86_400).unwrap_or_default();
-    format!("{} {:02}:{:02}", date(day), seconds / 3600 % 24, seconds / 60 % 60)
+    format!("{} {:02}:{:02}", date(day(time)), seconds / 3600 % 24, seconds / 60 % 60)
+}
+
+/// The days since 1970-01-01.
+pub(super) fn day(time: SystemTime) -> i64 {
+    let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    i64::try_from(seconds / 86_400).unwrap_or_default()
 }
 
 /// `YYYY-MM-DD HH:MM:SS`, as requests and the times of changes have it.
@@ -24,6 +29,15 @@ pub(super) fn is_date(year: i64, month: i64, day: i64) -> bool {
         _ => 31,
     };
     (1..=12).contains(&month) && (1..=last).contains(&day)
+}
+
+/// Whether a text is a day, `YYYY-MM-DD`.
+pub(super) fn is_day(text: &str) -> bool {
+    let numbers: Vec<_> = text.split('-').map(str::parse::<i64>).collect();
+    match numbers[..] {
+        [Ok(year), Ok(month), Ok(day)] => text == format!("{year:04}-{month:02}-{day:02}") && is_date(year, month, day),
+        _ => false,
+    }
 }
 
 /// The date of a day counted from 1970-01-01, in the Gregorian calendar.
@@ -58,6 +72,10 @@ mod tests {
         }
         assert_eq!(minute(UNIX_EPOCH + Duration::from_secs(951_782_399)), "2000-02-28 23:59");
         assert_eq!(second(UNIX_EPOCH + Duration::from_secs(951_782_399)), "2000-02-28 23:59:59");
+        assert!(is_day("2024-02-29") && day(UNIX_EPOCH + Duration::from_secs(951_782_399)) == 11_015);
+        for text in ["", "2024-2-29", "2023-02-29", "2024-02-29 08:15", "-024-02-29", "2024-02"] {
+            assert!(!is_day(text), "{text}");
+        }
         assert!(is_date(2000, 2, 29) && is_date(2024, 2, 29) && is_date(2023, 12, 31));
         for (year, month, day) in
             [(1900, 2, 29), (2023, 2, 29), (2023, 4, 31), (2023, 13, 1), (2023, 0, 1), (2023, 1, 0)]

@@ -1,7 +1,7 @@
 //! Everything a running sandbox knows.
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::SystemTime;
 
 use super::ban::Ban;
@@ -16,7 +16,7 @@ use super::reports::Report;
 use super::rows::Row;
 use super::sample_tokens::{SAMPLES, Sample};
 use super::tokens::Tokens;
-use super::users::{User, users};
+use super::users::{COMMON_ROLES, ROLES, Role, User};
 use super::{samples, time};
 
 /// A project on the server.
@@ -28,6 +28,7 @@ pub(super) struct Project {
     pub(super) generated: Option<Generated>,
     /// Data Access Groups: unique name, name, number.
     pub(super) groups: Vec<(&'static str, &'static str, i64)>,
+    pub(super) users: Vec<User>,
     pub(super) report: Report,
     /// The newest entries, oldest first.
     pub(super) log: VecDeque<Entry>,
@@ -85,6 +86,24 @@ impl Project {
         Box::new(wanted.map(Cow::Borrowed))
     }
 
+    pub(super) fn user(&self, name: &str) -> Option<&User> {
+        self.users.iter().find(|user| user.name == name)
+    }
+
+    pub(super) fn user_mut(&mut self, name: &str) -> Option<&mut User> {
+        self.users.iter_mut().find(|user| user.name == name)
+    }
+
+    /// A user's group, if the project has it; blank: none.
+    pub(super) fn group_of(&self, user: &User) -> &'static str {
+        if self.group_id(user.group).is_some() { user.group } else { "" }
+    }
+
+    /// The roles that there are in the project.
+    pub(super) fn roles(&self) -> &'static [Role] {
+        if self.sample.has_sites() { &ROLES } else { &ROLES[..COMMON_ROLES] }
+    }
+
     /// The number of a group by its unique name.
     pub(super) fn group_id(&self, unique_name: &str) -> Option<i64> {
         self.groups.iter().find(|(one, ..)| *one == unique_name).map(|(.., id)| *id)
@@ -95,7 +114,10 @@ impl Project {
 pub(super) struct World {
     pub(super) config: Config,
     pub(super) projects: Vec<Project>,
-    pub(super) users: Vec<User>,
+    /// The REDCap version that the server claims, which decides how it writes users' rights.
+    pub(super) version: String,
+    /// The users whose tokens are all refused.
+    pub(super) suspended: BTreeSet<String>,
     pub(super) tokens: Tokens,
     pub(super) faults: Faults,
     pub(super) ban: Ban,
@@ -117,7 +139,8 @@ impl World {
         }
         Self {
             projects,
-            users: users(),
+            version: config.redcap_version.clone(),
+            suspended: BTreeSet::new(),
             tokens,
             faults: Faults::default(),
             ban: Ban::new(config.ban_after),
@@ -134,11 +157,8 @@ impl World {
         self.projects.iter_mut().find(|project| project.sample.short_name == short_name)
     }
 
-    pub(super) fn user_mut(&mut self, name: &str) -> Option<&mut User> {
-        self.users.iter_mut().find(|user| user.name == name)
-    }
-
-    pub(super) fn user(&self, name: &str) -> Option<&User> {
-        self.users.iter().find(|user| user.name == name)
+    /// Whether any project has a user of this name.
+    pub(super) fn knows(&self, user: &str) -> bool {
+        self.projects.iter().any(|project| project.user(user).is_some())
     }
 }

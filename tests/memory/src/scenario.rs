@@ -143,6 +143,8 @@ pub const HAPPENINGS: &[Happening] = &[
     Happening { does: "export", ..test("token in an export", "echo-records", End::Answer, "error token_echo") },
     Happening { does: "export", ..test("Ctrl-C in an export", "records", End::Interrupt, "interrupt") },
     does("call", test("any call", "answer", End::Answer, "called")),
+    does("rights", test("rights, and the token in an error text", "echo-error", End::Answer, "checked")),
+    does("rights", test("rights, and the token in data", "echo-data", End::Answer, "error token_echo")),
     does("file", test("a file", "answer", End::Answer, "written")),
     does("file", test("token in a file", "echo-data", End::Answer, "error token_echo")),
     does("file", test("Ctrl-C in a file", "answer", End::Interrupt, "interrupt")),

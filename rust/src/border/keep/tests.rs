@@ -186,7 +186,7 @@ fn a_move_leaves_an_entry_before_and_an_outcome_after_each_of_its_two_steps() {
     assert_eq!(world.content(), "");
     assert_eq!(world.entries()[4..], ["remove_token env", "ok"]);
     ctx.env = ctx.env.clone().holding(&token_name(NAME), b"", &[world.file()]);
-    assert_eq!(go(&ctx, "env", "keyring", false).unwrap().moved, false);
+    assert!(!go(&ctx, "env", "keyring", false).unwrap().moved);
     assert_eq!(world.entries().len(), 6);
 }
 

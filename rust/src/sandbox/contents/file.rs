@@ -11,7 +11,8 @@ use crate::sandbox::world::Line;
 
 pub(super) fn export(asked: &Asked<'_>) -> Result<Outcome, Refusal> {
     // A file can hold anything: it needs the right to everything.
-    if asked.user.exporting != 1 {
+    let field = asked.project.design.field(asked.post.text("field"));
+    if asked.user.rights().exporting.of(field.map_or("", |field| &field.form)) != 1 {
         return Err(Refusal::right("data_export"));
     }
     let (field, place) = spot(asked)?;

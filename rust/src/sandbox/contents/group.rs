@@ -19,16 +19,15 @@ pub(super) fn sheet(asked: &Asked<'_>) -> Result<Sheet, Refusal> {
 pub(super) fn mapping(asked: &Asked<'_>) -> Result<Sheet, Refusal> {
     check(asked)?;
     let mut sheet = Sheet::new("items", "item", &["username", "redcap_data_access_group"]);
-    for user in asked.users {
-        let group = if asked.project.group_id(user.group).is_some() { user.group } else { "" };
-        sheet.rows.push([user.name, group].map(Cell::text).to_vec());
+    for user in &asked.project.users {
+        sheet.rows.push([user.name, asked.project.group_of(user)].map(Cell::text).to_vec());
     }
     Ok(sheet)
 }
 
 /// Moves the user itself; a blank name is no group: all records.
 pub(super) fn switch(asked: &Asked<'_>) -> Result<Done, Refusal> {
-    if asked.project.groups.is_empty() || !SWITCHING.contains(&asked.user.name) {
+    if asked.project.groups.is_empty() || !asked.user.switches {
         return Err(Refusal::no_switch());
     }
     let wanted = asked.post.get("dag").ok_or_else(|| Refusal::parameter("dag"))?;
@@ -37,9 +36,6 @@ pub(super) fn switch(asked: &Asked<'_>) -> Result<Done, Refusal> {
     let line = Line::new("Manage/Design", format!("Switch Data Access Group (API), '{group}'"));
     Ok(Done { outcome: Outcome::Switched(group), data: None, log: vec![line] })
 }
-
-/// The users who stand in the projects' lists of those who may switch.
-const SWITCHING: [&str; 2] = ["admin", "site_north"];
 
 fn check(asked: &Asked<'_>) -> Result<(), Refusal> {
     if !asked.user.may("data_access_groups") {

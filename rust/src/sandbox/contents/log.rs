@@ -9,9 +9,14 @@ pub(super) fn sheet(asked: &Asked<'_>) -> Result<Sheet, Refusal> {
         return Err(Refusal::right("logging"));
     }
     let post = asked.post;
-    if !post.text("dag").is_empty() {
-        return Err(Refusal::sandbox("the parameter \"dag\" yet"));
+    let group = post.text("dag");
+    if !group.is_empty() && asked.project.group_id(group).is_none() {
+        return Err(Refusal::parameter("dag"));
     }
+    // What users of a group have done, as the log's page has it.
+    let in_group = |name: &str| {
+        group.is_empty() || asked.project.user(name).is_some_and(|user| asked.project.group_of(user) == group)
+    };
     let of_type = of_type(post.text("logtype"))?;
     let (user, record) = (post.text("user"), post.text("record"));
     let (begin, end) = (post.text("beginTime"), post.text("endTime"));
@@ -22,6 +27,7 @@ pub(super) fn sheet(asked: &Asked<'_>) -> Result<Sheet, Refusal> {
             && (record.is_empty() || entry.record == record)
             && (begin.is_empty() || entry.time.as_str() >= begin)
             && (end.is_empty() || entry.time.as_str() <= end)
+            && in_group(&entry.user)
             && of_type(&entry.action)
     });
     for entry in wanted {
@@ -41,7 +47,8 @@ fn of_type(name: &str) -> Result<impl Fn(&str) -> bool, Refusal> {
         "record_add" => &["Create record"],
         "record_edit" => &["Update record"],
         "record_delete" => &["Delete record"],
-        "user" | "lock_record" | "page_view" => &[],
+        "user" => &["Updated User"],
+        "lock_record" | "page_view" => &[],
         _ => return Err(Refusal::parameter("logtype")),
     };
     Ok(|action: &str| beginnings.iter().any(|beginning| action.starts_with(beginning)))

@@ -34,7 +34,6 @@ use super::world::{Line, Project};
 /// A request whose token was found.
 pub(super) struct Asked<'a> {
     pub(super) redcap_version: &'a str,
-    pub(super) users: &'a [User],
     pub(super) project: &'a Project,
     pub(super) user: &'a User,
     pub(super) post: &'a Post,
@@ -43,7 +42,7 @@ pub(super) struct Asked<'a> {
 impl Asked<'_> {
     /// The user's Data Access Group in this project; blank: all records.
     fn group(&self) -> &str {
-        if self.project.groups.is_empty() { "" } else { self.user.group }
+        self.project.group_of(self.user)
     }
 
     /// Whether the user may see a record that is in a group.

@@ -4,20 +4,25 @@ mod classic;
 mod longitudinal;
 mod people;
 mod repeating;
+mod sites;
 
 use super::data::{Data, Kept, Stored};
 use super::design::{Design, FieldType};
 use super::reports::Report;
 use super::rows::Row;
 use super::sample_tokens::SAMPLES;
+use super::users::{site_users, users};
 use super::world::Project;
 use super::{paper, time};
 
 /// The names of the files in a project with a file field: one for each of the first rows.
 const FILES: [&str; 2] = ["letter.pdf", "Größe und Gewicht.txt"];
 
-/// The groups of the projects that have groups: unique name, name, number.
+/// The groups of the classic project: unique name, name, number.
 const GROUPS: [(&str, &str, i64); 2] = [("north", "North", 101), ("south", "South", 102)];
+
+/// The groups of the project of three sites.
+const SITES: [(&str, &str, i64); 3] = [("site_a", "Site A", 201), ("site_b", "Site B", 202), ("site_c", "Site C", 203)];
 
 /// All sample projects, in the order of [`SAMPLES`].
 pub(super) fn projects() -> Vec<Project> {
@@ -27,14 +32,24 @@ pub(super) fn projects() -> Vec<Project> {
             let (design, rows) = match sample.kind {
                 "longitudinal" => longitudinal::project(),
                 "repeating" => repeating::project(),
+                _ if sample.has_sites() => sites::project(),
                 _ => classic::project(),
             };
             let grouped = rows.iter().any(|row| !row.group.is_empty());
-            let groups = if grouped { GROUPS.to_vec() } else { Vec::new() };
+            let mut users = users();
+            let groups = if sample.has_sites() {
+                users.extend(site_users(time::day(std::time::SystemTime::now())));
+                SITES.to_vec()
+            } else if grouped {
+                GROUPS.to_vec()
+            } else {
+                Vec::new()
+            };
             let mut data = data(rows, &design);
             data.repository = repository();
             let report = Report::of(sample.short_name, sample.project_id);
-            Project { sample, design, data, generated: None, groups, report, log: std::collections::VecDeque::new() }
+            let log = std::collections::VecDeque::new();
+            Project { sample, design, data, generated: None, groups, users, report, log }
         })
         .collect()
 }

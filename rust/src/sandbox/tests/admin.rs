@@ -11,9 +11,9 @@ fn the_first_line_says_that_it_is_not_redcap_and_the_second_where_it_is() {
     assert!(site.first_line.starts_with("This is not REDCap"));
     let uri = site.ready["redcap_uri"].as_str().unwrap();
     assert!(uri.starts_with("http://127.0.0.1:") && uri.ends_with("/redcap/api/"));
-    assert_eq!(field(&site.ready["projects"], "short_name"), ["TEST", "TEST_LONG", "TEST_REPEAT"]);
+    assert_eq!(field(&site.ready["projects"], "short_name"), ["TEST", "TEST_LONG", "TEST_REPEAT", "TEST_SITES"]);
     assert_eq!(field(&site.ready["projects"], "token_name")[0], "REDCapSync_TEST");
-    assert_eq!(field(&site.ready["projects"], "kind"), ["classic", "longitudinal", "repeating"]);
+    assert_eq!(field(&site.ready["projects"], "kind"), ["classic", "longitudinal", "repeating", "classic"]);
 }
 
 #[test]
@@ -116,6 +116,18 @@ fn commands_that_make_no_sense_are_refused_with_a_reason() {
         (json!({"do": "suspend", "user": "nobody"}), "no such user"),
         (json!({"do": "fault", "fault": {"kind": "ban"}, "times": 0}), "1 at least"),
         (json!({"do": "fault", "fault": {"kind": "reset_before_body"}, "content": "version"}), "cannot know"),
+        (json!({"do": "issue", "project": "TEST", "user": "site_a"}), "no such user"),
+        (json!({"do": "set_rights", "project": "TEST", "user": "site_a"}), "no such user"),
+        (json!({"do": "set_rights", "project": "TEST", "user": "editor", "rights": {"desing": 1}}), "no such right"),
+        (
+            json!({"do": "set_rights", "project": "TEST", "user": "editor", "rights": {"design": {"health": 1}}}),
+            "one code",
+        ),
+        (json!({"do": "set_rights", "project": "TEST", "user": "editor", "rights": {"forms": {"none": 1}}}), "no form"),
+        (json!({"do": "set_rights", "project": "TEST", "user": "editor", "group": "site_a"}), "no such group"),
+        (json!({"do": "set_rights", "project": "TEST", "user": "editor", "role": "U-5S1TEREAD7"}), "no such role"),
+        (json!({"do": "set_rights", "project": "TEST", "user": "editor", "expiration": "31.1.2027"}), "is a day"),
+        (json!({"do": "set_version", "version": "new"}), "three numbers"),
         (json!({"do": "adopt", "project": "TEST", "user": "admin", "from": "/nowhere/at/all"}), "cannot be read"),
     ] {
         let answer = site.try_admin(&command);

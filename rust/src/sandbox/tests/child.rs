@@ -68,7 +68,7 @@ fn a_child_serves_obeys_and_ends() {
     let mut child = Child::start(program(), ["--no-sample-tokens"]).unwrap();
     let address = address(child.redcap_uri());
     assert!(answers(&address));
-    assert_eq!(child.projects().len(), 3);
+    assert_eq!(child.projects().len(), 4);
     assert!(child.is_running() && child.process_id().is_some());
     let answer = child.command(json!({"do": "count"})).unwrap();
     assert_eq!(answer["total"], 0);

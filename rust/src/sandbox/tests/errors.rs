@@ -305,7 +305,6 @@ fn what_the_sandbox_cannot_do_it_refuses_in_its_own_name() {
         &[("content", "record"), ("action", "delete"), ("records[0]", "1"), ("instrument", "health")],
         &[("content", "metadata"), ("format", "csv"), ("data", "field_name\n")],
         &[("content", "dag"), ("action", "delete"), ("dags[0]", "north")],
-        &[("content", "log"), ("dag", "north")],
     ] {
         let mut all = vec![("token", token.as_str())];
         all.extend(fields);

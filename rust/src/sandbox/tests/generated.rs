@@ -112,7 +112,10 @@ fn sizes_that_make_no_sense_are_refused() {
 #[test]
 fn a_sandbox_can_have_them_from_the_start() {
     let site = Site::with(Config { generated: vec![Size::S], ..Config::default() });
-    assert_eq!(field(&site.ready["projects"], "short_name"), ["TEST", "TEST_LONG", "TEST_REPEAT", "SIZE_S"]);
+    assert_eq!(
+        field(&site.ready["projects"], "short_name"),
+        ["TEST", "TEST_LONG", "TEST_REPEAT", "TEST_SITES", "SIZE_S"]
+    );
     // They have no sample token: a blank one opens nothing.
     assert_eq!(site.post(&[("token", ""), ("content", "version")]).status, 403);
 }

@@ -17,6 +17,7 @@ mod imports;
 mod long;
 mod methods;
 mod records;
+mod rights;
 mod serving;
 mod site;
 

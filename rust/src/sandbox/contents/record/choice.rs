@@ -136,7 +136,14 @@ fn time(post: &Post, name: &str) -> Result<String, Refusal> {
 /// The columns that are wanted and that the user may export.
 fn columns<'a>(asked: &Asked<'a>, wanted: impl Fn(&Column<'_>) -> bool) -> Vec<Column<'a>> {
     let mut columns = asked.project.design.columns();
-    columns.retain(|column| wanted(column) && exported(column, asked.user.exporting));
+    let rights = asked.user.rights();
+    // The record's name belongs to all forms: it comes with any that the user may export.
+    let some = asked.project.design.forms.iter().map(|form| rights.exporting.of(&form.name)).max().unwrap_or_default();
+    let code = |column: &Column<'_>| {
+        let own = rights.exporting.of(column.form);
+        if column.field.is_some_and(|field| field.name == "record_id") { own.max(some) } else { own }
+    };
+    columns.retain(|column| wanted(column) && exported(column, code(column)));
     columns
 }
 
