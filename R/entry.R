@@ -32,6 +32,7 @@
 #' @param file The path of a file.
 #' @param wipe `TRUE` overwrites and removes `file` once the token is stored.
 #' @param test `TRUE` asks REDCap at once whether the token works, as [test_project_token()] does.
+#' @param ... Nothing: whatever stands here is an error that does not repeat it.
 #'
 #' @returns Invisibly, a data frame with one row: `short_name`, `token_name`, `store`, `from` (`terminal`, `dialog`,
 #'   `file`, `descriptor` or a store), `fingerprint`, `replaced` (the fingerprint of the token that stood there before,
@@ -86,9 +87,22 @@ set_project_token <- function(
   fd = NULL,
   file = NULL,
   wipe = FALSE,
-  test = interactive()
+  test = interactive(),
+  ...
 ) {
   call <- quote(set_project_token())
+  # R's own error for an argument that there is not would repeat what was typed, which is a token perhaps.
+  if (...length() > 0L) {
+    abort_argument(
+      "there is an argument too many, and it is not looked at",
+      "...",
+      call,
+      c(
+        "the token is no argument: it is asked for, or comes by `file`, `fd` or `from`",
+        "if you typed a token, it stands in R's history now: regenerate it in REDCap"
+      )
+    )
+  }
   if (missing(project)) {
     abort_missing("project", call)
   }
@@ -109,7 +123,14 @@ set_project_token <- function(
   say_lines(set$lines)
   works <- NA
   if (test) {
-    works <- isTRUE(test_project_token(project))
+    # The token is stored, whatever the server says.
+    works <- tryCatch(
+      isTRUE(test_project_token(project)),
+      keycap_error = function(e) {
+        say_hints(c("the token is stored; whether REDCap takes it is not known:", conditionMessage(e)))
+        NA
+      }
+    )
   } else {
     say_hints(as.character(unlist(set$hints)))
   }

@@ -173,9 +173,10 @@ impl Error {
         self
     }
 
-    /// Adds a fact for programs.
+    /// Adds a fact for programs, in place of one of the same name: no host has two fields of one name.
     #[must_use]
     pub fn field(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.fields.retain(|(known, _)| known != name);
         self.fields.push((name.to_owned(), value.into()));
         self
     }

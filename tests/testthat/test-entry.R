@@ -164,3 +164,16 @@ test_that("a token as an argument is refused and not repeated", {
     expect_identical(hits(conditionMessage(error), token), character())
   }
 })
+
+test_that("a token given as an argument that there is not is not repeated", {
+  token <- made_up_token()
+  for (attempt in list(
+    function() set_project_token("TEST", token = token),
+    function() set_project_token("TEST", "keyring", NULL, NULL, NULL, FALSE, FALSE, token)
+  )) {
+    error <- tryCatch(attempt(), error = identity)
+    expect_s3_class(error, "keycap_error_argument")
+    expect_false(grepl(substr(token, 1, 8), paste(conditionMessage(error), toString(conditionCall(error))), fixed = TRUE))
+    expect_match(conditionMessage(error), "regenerate it", fixed = TRUE)
+  }
+})

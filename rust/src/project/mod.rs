@@ -15,8 +15,8 @@ pub use settings::{
     Anchor, AnchorPlace, AuditSecond, AuditSettings, AwsSettings, CheckpointSettings, CommandSettings, KeyringSettings,
     KvVersion, Login, Preset, Settings, SettingsSource, Stage, StoreSettings, Template, VaultSettings,
 };
-pub(crate) use settings::{Edit, Prepared, Wish as StoreWish};
+pub(crate) use settings::{Edit, Prepared, Wish as StoreWish, is_preset};
 #[cfg(test)]
 pub(crate) use setup::set_up;
-pub(crate) use setup::{Wish, delete, set_up_unless, unknown};
+pub(crate) use setup::{Wish, delete, nearest, set_up_unless, unknown};
 pub use site::site_file;

@@ -26,6 +26,7 @@ use std::time::Duration;
 pub use audit::{AuditSecond, AuditSettings};
 pub use aws::{AwsSettings, Stage};
 pub use checkpoints::{Anchor, AnchorPlace, CheckpointSettings};
+pub(crate) use command::is_preset;
 pub use command::{CommandSettings, Preset};
 pub(crate) use edit::Wish;
 pub use keyring::KeyringSettings;

@@ -244,7 +244,7 @@ pub(crate) fn unknown(short_name: &ShortName, registries: &Registries) -> Error 
 
 /// The name that is spelled most like another: letter case apart, two letters are added, lost or changed at most, and
 /// half of them at most.
-fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let name = name.to_ascii_lowercase();
     let near = known.map(|other| (distance(&name, &other.to_ascii_lowercase()), other));
     near.filter(|(far, _)| *far <= 2 && far * 2 <= name.len()).min().map(|(_, other)| other)

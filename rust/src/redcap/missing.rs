@@ -15,12 +15,8 @@ pub(crate) fn blank(ctx: &Ctx, project: &Project) -> Error {
     if !ctx.settings.order.iter().any(|store| store == "env") {
         return ctx.settings.order.iter().map(|store| place(store, stores, name, short_name)).fold(error, Error::hint);
     }
-    let entered = ctx.settings.order.iter().any(|store| store == "keyring");
-    let error = if entered {
-        error.hint(format!("`set_project_token(\"{short_name}\")` asks for it and puts it into the keyring, past R"))
-    } else {
-        error
-    };
+    let others = ctx.settings.order.iter().filter(|store| *store != "env");
+    let error = others.map(|store| place(store, stores, name, short_name)).fold(error, Error::hint);
     error
         .hint(format!("for this session: `Sys.setenv({name} = \"...\")`, typed in the console, never in a script"))
         .hint(format!(

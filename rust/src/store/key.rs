@@ -6,10 +6,10 @@
 use zeroize::Zeroizing;
 
 use super::raw::Raw;
-use super::{Reach, Wanted, env, find, keep};
+use super::{Reach, Wanted, env, find, keep, secret};
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
-use crate::token::{FormRule, Secret, TokenName};
+use crate::token::{Secret, TokenName};
 
 /// The key under a name in a store. `None`: blank, or the store is not on this machine.
 ///
@@ -63,7 +63,7 @@ fn as_secret(key: &[u8]) -> Secret {
             text.push(b"0123456789abcdef"[usize::from(digit)]);
         }
     }
-    Secret::seal(Raw::new(text).into_inner(), &FormRule::Redcap).0
+    secret(Raw::new(text))
 }
 
 /// The 32 bytes that 64 hexadecimal characters mean.
@@ -120,6 +120,6 @@ mod tests {
 
     #[test]
     fn a_key_has_the_form_of_a_super_token_so_no_call_sends_it() {
-        assert_eq!(FormRule::Redcap.judge(&as_secret(&[7; 32]).for_store()), crate::token::Form::Super);
+        assert_eq!(crate::token::FormRule::Redcap.judge(&as_secret(&[7; 32]).for_store()), crate::token::Form::Super);
     }
 }

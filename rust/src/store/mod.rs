@@ -263,11 +263,33 @@ fn find(ctx: &Ctx, name: &str) -> Option<Box<dyn Store>> {
     STORES.iter().find(|(known, _)| *known == name).map(|(_, open)| open(ctx))
 }
 
+/// What somebody may have meant who names a store that does not exist.
+fn meant(name: &str) -> Option<String> {
+    let plain = name.to_ascii_lowercase();
+    if name.contains([',', ';', ' ']) {
+        return Some("each store is a text of its own, as in `c(\"env\", \"keyring\")`".to_owned());
+    }
+    if crate::project::is_preset(&plain) {
+        let set_up = format!("`configure_stores(command = list(preset = \"{plain}\"))`");
+        return Some(format!("`{plain}` is a program: {set_up} sets it up, and the store is `command`"));
+    }
+    if plain.contains("environ") {
+        return Some("environment variables and `.Renviron` are the store `env`".to_owned());
+    }
+    crate::project::nearest(&plain, names()).map(|near| format!("did you mean `{near}`?"))
+}
+
 fn unknown_store(setting: &str, name: &str) -> Error {
     let known: Vec<String> = names().map(|name| format!("`{name}`")).collect();
+    let meant = meant(name);
     let name = crate::token::as_name(name);
-    let message = format!("the setting `{setting}` names a store that does not exist: `{name}`");
-    Error::new(Kind::Argument, message).hint(format!("the stores are {}", known.join(", "))).field("argument", setting)
+    let message = format!("`{setting}` names a store that does not exist: `{name}`");
+    let error = Error::new(Kind::Argument, message).field("argument", setting);
+    let error = match meant {
+        Some(hint) => error.hint(hint),
+        None => error,
+    };
+    error.hint(format!("the stores are {}", known.join(", ")))
 }
 
 async fn first_hit(stores: &[Box<dyn Store>], ctx: &Ctx, wanted: &Wanted) -> Result<Option<Found>> {
@@ -323,9 +345,14 @@ pub(crate) use vault::given as given_by_vault;
 #[cfg(all(test, unix))]
 pub(crate) use vault::tests::kit as vault_kit;
 
-/// A copy to compare by and to scrub with; its form is of no interest.
+/// A copy to compare by and to scrub with.
 fn to_compare(value: &[u8]) -> Secret {
-    Secret::seal(Raw::copy_of(value).into_inner(), &FormRule::Redcap).0
+    secret(Raw::copy_of(value))
+}
+
+/// A secret whose form is of no interest.
+fn secret(raw: Raw) -> Secret {
+    Secret::seal(raw.into_inner(), &FormRule::Redcap).0
 }
 
 /// Seals what a store gave. Nothing, or nothing but a line break, is blank: no hit.

@@ -179,7 +179,8 @@ fn an_unknown_store_in_the_order_is_an_error_that_lists_the_known_ones() {
         let error = block_on(look_up(&ctx, &wanted("REDCapSync_A"))).unwrap_err();
         assert_eq!(error.kind, Kind::Argument);
         assert_eq!(error.message.contains(name), shown);
-        assert!(error.hints[0].contains("`env`, `keyring`, `vault`, `aws`, `command`"));
+        assert!(error.hints.last().unwrap().contains("`env`, `keyring`, `vault`, `aws`, `command`"));
+        assert_eq!(error.hints[0] == "did you mean `keyring`?", shown);
         no_trace(&token, &format!("{error:?}"));
 
         let seen = block_on(look_everywhere(&ctx, &wanted("REDCapSync_A")));
@@ -357,5 +358,8 @@ fn files_with(text: &str) -> Vec<String> {
 #[cfg(unix)]
 fn secrets_are_sealed_and_put_away_in_this_room_only() {
     assert_eq!(files_with("Secret::seal("), ["store/mod.rs"]);
-    assert_eq!(files_with(".for_store()"), ["store/aws.rs", "store/command.rs", "store/keyring.rs", "store/vault.rs"]);
+    assert_eq!(
+        files_with(".for_store()"),
+        ["store/aws.rs", "store/command.rs", "store/key.rs", "store/keyring.rs", "store/vault.rs"]
+    );
 }

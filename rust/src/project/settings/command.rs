@@ -42,6 +42,11 @@ pub enum Preset {
     Aws,
 }
 
+/// Whether a preset has this name.
+pub(crate) fn is_preset(name: &str) -> bool {
+    PRESETS.iter().any(|known| known.name == name)
+}
+
 /// What a preset stands for.
 struct Known {
     preset: Preset,

@@ -121,7 +121,12 @@ impl VaultSettings {
     pub(super) fn set(&mut self, key: &str, value: &Toml) -> Result<(), String> {
         match key {
             "address" => {
-                self.address = Some(ServerUrl::named(&text(value)?, "vault.address").map_err(|e| e.message)?);
+                let address = ServerUrl::named(&text(value)?, "vault.address").map_err(|e| e.message)?;
+                // A vault may stand below a path; what its API and its pages begin with is not part of its address.
+                if ["/v1/", "/ui/"].iter().any(|end| address.url().path().ends_with(end)) {
+                    return Err("it ends in `/v1` or `/ui`: give the address without that".to_owned());
+                }
+                self.address = Some(address);
             }
             "namespace" => {
                 let namespace = path(value)?;

@@ -16,8 +16,11 @@ fn hints(site: &str) -> Vec<String> {
 #[test]
 fn where_the_environment_is_asked_it_is_named() {
     let environment = ["Sys.setenv", ".Renviron"];
-    let entered = ["set_project_token(\"T\")", environment[0], environment[1]];
-    for (site, parts) in [("", &entered[..]), ("stores = [\"vault\", \"env\"]\n", &environment)] {
+    let entered = ["set_project_token(\"T\"", environment[0], environment[1]];
+    for (site, parts) in [
+        ("", &entered[..]),
+        ("stores = [\"vault\", \"env\"]\n", &["put it into the vault", environment[0], environment[1]]),
+    ] {
         let hints = hints(site);
         assert!(hints.len() == parts.len(), "{hints:?}");
         assert!(hints.iter().zip(parts).all(|(hint, part)| hint.contains(part)), "{hints:?}");
