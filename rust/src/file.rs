@@ -440,12 +440,68 @@ pub(crate) fn replace(path: &Path, content: &[u8], readers: Readers) -> Result<(
         let _ = fs::remove_file(&beside);
         return Err(fault(path, "cannot be written", &e));
     }
+    settle(path);
+    Ok(())
+}
+
+/// The rename is durable only with its folder; a folder that cannot be opened has still been renamed in.
+fn settle(path: &Path) {
     #[cfg(unix)]
     if let Some(parent) = path.parent() {
-        // The rename is durable only with its folder; a folder that cannot be opened has still been renamed in.
         let _ = File::open(parent).and_then(|folder| folder.sync_all());
     }
-    Ok(())
+    #[cfg(not(unix))]
+    let _ = path;
+}
+
+/// The successor of a file, the user's alone, whose content comes later and comes only once: it is there already, with
+/// its room on the disk. Dropped before [`Successor::succeed`], it is gone.
+pub(crate) struct Successor {
+    file: File,
+    beside: PathBuf,
+    path: PathBuf,
+    keep: bool,
+}
+
+impl Successor {
+    pub(crate) fn of(path: &Path, room: usize) -> Result<Self> {
+        let cannot = |error| fault(path, "cannot be written", &error);
+        // A file does not take a folder's place.
+        if fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir()) {
+            return Err(cannot(std::io::ErrorKind::IsADirectory.into()));
+        }
+        let beside = beside(path);
+        let written = write_new(&beside, &vec![0; room], Readers::Owner);
+        let file = written.and_then(|()| OpenOptions::new().write(true).open(&beside)).map_err(|error| {
+            let _ = fs::remove_file(&beside);
+            cannot(error)
+        })?;
+        Ok(Self { file, beside, path: path.to_owned(), keep: false })
+    }
+
+    /// Puts the content, which has no more than the room, in the file's place. Where that fails and the content is
+    /// written, it stays beside.
+    pub(crate) fn succeed(mut self, content: &[u8]) -> Result<()> {
+        let length = content.len() as u64;
+        let written = self.file.write_all(content).and_then(|()| self.file.set_len(length));
+        written.map_err(|error| fault(&self.path, "cannot be written", &error))?;
+        self.keep = true;
+        let renamed = self.file.sync_all().and_then(|()| fs::rename(&self.beside, &self.path));
+        renamed.map_err(|error| {
+            let beside = self.beside.display();
+            fault(&self.path, "cannot be written", &error).hint(format!("its content is in `{beside}`; move it there"))
+        })?;
+        settle(&self.path);
+        Ok(())
+    }
+}
+
+impl Drop for Successor {
+    fn drop(&mut self) {
+        if !self.keep {
+            let _ = fs::remove_file(&self.beside);
+        }
+    }
 }
 
 fn beside(path: &Path) -> PathBuf {
@@ -515,6 +571,28 @@ mod tests {
             open(&path, shared).unwrap();
             assert_eq!((mode(&path), fs::read(&path).unwrap()), (0o640, b"12345678".to_vec()));
         }
+    }
+
+    #[test]
+    fn a_successor_has_its_room_before_its_content_and_leaves_nothing_unless_it_succeeds() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let names = || fs::read_dir(&folder).unwrap().count();
+        let successor = Successor::of(&path, 5000).unwrap();
+        assert_eq!((fs::metadata(&successor.beside).unwrap().len(), mode(&successor.beside)), (5000, 0o600));
+        drop(successor);
+        assert_eq!(names(), 0);
+        Successor::of(&path, 5000).unwrap().succeed(b"content").unwrap();
+        assert_eq!((fs::read(&path).unwrap(), names()), (b"content".to_vec(), 1));
+        // What comes only once is not thrown away.
+        let successor = Successor::of(&path, 5000).unwrap();
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        let beside = successor.beside.clone();
+        let error = successor.succeed(b"once").unwrap_err();
+        assert!(error.hints.iter().any(|hint| hint.contains(beside.to_str().unwrap())), "{error:?}");
+        assert_eq!(fs::read(&beside).unwrap(), b"once");
+        assert!(Successor::of(&path, 10).is_err());
     }
 
     #[test]

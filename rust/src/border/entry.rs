@@ -126,17 +126,19 @@ async fn put(
         let put = keep::put(&its_ctx, &its_store, &its_wanted, &found.secret, &found.form);
         audited(&its_ctx, sandbox, entry, put).await?;
         drop(found);
-        let wiped = match wipe {
-            Some(wipe) => io::blocking(move || wipe.carry_out()).await,
-            None => Ok(()),
-        };
-        Ok(wiped)
+        let Some(wipe) = wipe else { return Ok(false) };
+        match io::blocking(move || wipe.carry_out()).await {
+            Ok(()) => Ok(true),
+            // Said here, where it is said to who interrupted as well: nobody else waits for it then.
+            Err(error) => {
+                let hints = error.hints.join("; ");
+                let what = format!("the token is stored, but its file is still there: {} ({hints})", error.message);
+                its_ctx.log.warning(what);
+                Ok(false)
+            }
+        }
     };
     let wiped = change.carry_through(made).await?;
-    if let Err(error) = wiped {
-        let hints = error.hints.join("; ");
-        ctx.log.warning(format!("the token is stored, but its file is still there: {} ({hints})", error.message));
-    }
     say_what_counts(&ctx, &wanted, &store, &print).await;
     let mut lines: Vec<(String, Value)> = Vec::new();
     let mut line = |label: &str, text: &str| lines.push((label.to_owned(), text.into()));
@@ -147,6 +149,9 @@ async fn put(
         Some(before) if before == print => line("before", "the same token"),
         Some(before) => line("before", &format!("{before}, which is replaced")),
         None => {}
+    }
+    if wiped {
+        line("file", "overwritten and removed");
     }
     let message = format!("the token is stored: written to `{store}`, read back and compared");
     let short_name = project.short_name.as_str();

@@ -124,11 +124,37 @@ impl CommandStore {
         Ok(Answer::hit(Raw::new(std::mem::take(&mut *output))))
     }
 
+    /// What stands in an entry behind the token's line, as it stands there: as secret as the token. Empty where there is
+    /// nothing, and where an entry has one line.
+    async fn rest(&self, line: &CommandSettings, program: &Path, name: &TokenName) -> Result<Zeroizing<Vec<u8>>> {
+        if !line.first_line && line.preset != Some(Preset::Pass) {
+            return Ok(Zeroizing::default());
+        }
+        let arguments = filled(&line.read, name.as_str(), "").ok_or_else(by_short_name)?;
+        match self.run(program, arguments, None).await? {
+            End::Exited(0, output) => {
+                let end = output.iter().position(|byte| *byte == b'\n').map_or(output.len(), |at| at + 1);
+                Ok(Zeroizing::new(output[end..].to_vec()))
+            }
+            End::Exited(status, _) if line.absent_status.contains(&status) => Ok(Zeroizing::default()),
+            // What cannot be read may hold more than a token.
+            end => Err(self.failed(&end).hint("what else stands in that entry would be lost, so nothing was changed")),
+        }
+    }
+
     async fn write(&self, name: &TokenName, secret: &Secret) -> Result<()> {
         let (line, program) = self.here().map_err(not_here)?;
         let arguments = line.write.as_ref().ok_or_else(|| self.only_read())?;
         let arguments = filled(arguments, name.as_str(), "").ok_or_else(by_short_name)?;
-        match self.run(program, arguments, Some(secret.for_store())).await? {
+        let rest = self.rest(line, program, name).await?;
+        let mut content = secret.for_store();
+        if line.preset == Some(Preset::Pass) {
+            content = lines(&content, &rest);
+        } else if !rest.trim_ascii().is_empty() {
+            return Err(self.more_lines("replaced"));
+        }
+        drop(rest);
+        match self.run(program, arguments, Some(content)).await? {
             End::Exited(0, _) => Ok(()),
             end => Err(self.failed(&end)),
         }
@@ -138,11 +164,36 @@ impl CommandStore {
         let (line, program) = self.here().map_err(not_here)?;
         let arguments = line.remove.as_ref().ok_or_else(|| self.only_read())?;
         let arguments = filled(arguments, name.as_str(), "").ok_or_else(by_short_name)?;
+        self.only_a_token(line, program, name).await?;
         match self.run(program, arguments, None).await? {
             End::Exited(0, _) => Ok(true),
             End::Exited(status, _) if line.absent_status.contains(&status) => Ok(false),
             end => Err(self.failed(&end)),
         }
+    }
+
+    /// Fails where removing the entry would remove more than a token.
+    async fn only_a_token(&self, line: &CommandSettings, program: &Path, name: &TokenName) -> Result<()> {
+        let rest = self.rest(line, program, name).await?;
+        if rest.trim_ascii().is_empty() { Ok(()) } else { Err(self.more_lines("removed")) }
+    }
+
+    async fn can_take_away(&self, name: &TokenName) -> Result<()> {
+        let (line, program) = self.here().map_err(not_here)?;
+        if line.remove.is_none() {
+            return Err(self.only_read());
+        }
+        self.only_a_token(line, program, name).await
+    }
+
+    fn more_lines(&self, what: &str) -> Error {
+        let who = self.who();
+        let message = format!(
+            "{who} keeps more in this entry than the token: there are lines behind it, so the entry is not {what}"
+        );
+        error("more_lines", message)
+            .hint("take the token's line out of the entry by hand, with `pass edit` for example")
+            .hint("or move the other lines into an entry of their own, and try again")
     }
 
     fn who(&self) -> String {
@@ -209,6 +260,10 @@ impl Store for CommandStore {
         Box::pin(self.take_away(name))
     }
 
+    fn removable<'a>(&'a self, wanted: &'a Wanted) -> Pending<'a, ()> {
+        Box::pin(self.can_take_away(&wanted.token_name))
+    }
+
     fn state(&self) -> Pending<'_, State> {
         let detail = self.program.as_ref().map(|program| program.display().to_string());
         let reach = match self.here() {
@@ -218,6 +273,15 @@ impl Store for CommandStore {
         };
         Box::pin(std::future::ready(Ok(State { what: "a program that prints tokens", detail, reach })))
     }
+}
+
+/// The token's line, and what stands behind it.
+fn lines(token: &[u8], rest: &[u8]) -> Zeroizing<Vec<u8>> {
+    let mut content = Zeroizing::new(Vec::with_capacity(token.len() + 1 + rest.len()));
+    content.extend_from_slice(token);
+    content.push(b'\n');
+    content.extend_from_slice(rest);
+    content
 }
 
 fn filled(arguments: &[Template], token_name: &str, short_name: &str) -> Option<Vec<String>> {

@@ -4,11 +4,14 @@
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use super::raw::Raw;
+
+/// Members of one object at most.
+const MOST_MEMBERS: usize = 1000;
 
 /// A buffer of a known size: one that grows leaves copies behind.
 pub(super) fn room(size: usize) -> Zeroizing<Vec<u8>> {
@@ -41,11 +44,11 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut fields = Vec::new();
                 while let Some(name) = map.next_key::<String>()? {
-                    if fields.len() >= 1000 {
-                        map.next_value::<IgnoredAny>()?;
-                    } else {
-                        fields.push((name, map.next_value()?));
+                    // What is left out here would be lost where the object is written again.
+                    if fields.len() >= MOST_MEMBERS {
+                        return Err(A::Error::custom("more members than are read"));
                     }
+                    fields.push((name, map.next_value()?));
                 }
                 Ok(Fields(fields))
             }
@@ -176,6 +179,21 @@ mod tests {
     fn text(json: &str) -> Option<String> {
         let raw: &RawValue = serde_json::from_str(json).ok()?;
         unescaped(raw).map(|text| String::from_utf8(text.to_vec()).unwrap())
+    }
+
+    #[test]
+    fn an_object_is_read_with_all_its_members_or_not_at_all() {
+        let object = |members: usize| {
+            let members: Vec<String> = (0..members).map(|at| format!("\"m{at}\":{at}")).collect();
+            format!("{{{}}}", members.join(","))
+        };
+        let full = object(MOST_MEMBERS);
+        let fields: Fields<'_> = serde_json::from_str(&full).unwrap();
+        let mut out = Vec::new();
+        with_member(&fields, "token", "x", &mut out);
+        let again: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&out).unwrap();
+        assert_eq!(again.len(), MOST_MEMBERS + 1);
+        assert!(serde_json::from_str::<Fields<'_>>(&object(MOST_MEMBERS + 1)).is_err());
     }
 
     #[test]

@@ -39,7 +39,10 @@ pub(crate) async fn put(ctx: &Ctx, store: &str, wanted: &Wanted, secret: &Secret
     let store = opened(ctx, store)?;
     let source = store.name();
     store.put_for(wanted, secret).await.map_err(|error| named(error, source, wanted))?;
-    let answer = store.get(wanted).await.map_err(|error| named(error, source, wanted))?;
+    let answer = store.get(wanted).await.map_err(|error| {
+        let wrote = "the store took the token before that: it may be stored; look with `view_project_token()`";
+        named(error, source, wanted).hint(wrote)
+    })?;
     let (back, _) = found(answer, &ctx.settings.token_form, source);
     if back.is_some_and(|back| back.secret.fingerprint() == secret.fingerprint()) {
         return Ok(());
@@ -192,7 +195,7 @@ mod tests {
             let place = folder.path().display();
             let script = format!(
                 "#!/bin/sh\nfor item; do :; done\nfile={place}/$(basename \"$item\")\ncase $1 in\n\
-                 show) test -e \"$file\" || exit 1; cat \"$file\" ;;\n\
+                 show) test -e \"$file.fails\" && exit 7; test -e \"$file\" || exit 1; cat \"$file\" ;;\n\
                  insert) {insert} ;;\n\
                  rm) test -e \"$file\" || exit 1; rm \"$file\" ;;\nesac\n"
             );
@@ -256,6 +259,18 @@ mod tests {
             no_trace(&token, &format!("{error:?}"));
             no_trace(&other, &format!("{error:?}"));
         }
+    }
+
+    #[test]
+    fn a_store_that_takes_a_token_and_then_fails_to_give_it_back_says_that_it_took_it() {
+        let world = World::new("cat > \"$file\"; touch \"$file.fails\"");
+        let token = random_token();
+        let error = world.put(&token).unwrap_err();
+        assert!(error.hints.iter().any(|hint| hint.contains("took the token before that")), "{error:?}");
+        no_trace(&token, &format!("{error:?}"));
+        let world = World::new("exit 7");
+        let error = world.put(&token).unwrap_err();
+        assert!(!error.hints.iter().any(|hint| hint.contains("took the token")), "{error:?}");
     }
 
     #[test]

@@ -111,7 +111,7 @@ mod tests {
         assert_eq!(block_on(store_for_key(&ctx)).as_deref(), Some("command"));
         assert!(block_on(get_key(&ctx, "command", &name)).unwrap().is_none());
         block_on(put_key(&ctx, "command", &name, &[0xab; 32])).unwrap();
-        assert_eq!(std::fs::read_to_string(folder.path().join(name.as_str())).unwrap(), "ab".repeat(32));
+        assert_eq!(std::fs::read_to_string(folder.path().join(name.as_str())).unwrap(), "ab".repeat(32) + "\n");
         assert_eq!(**block_on(get_key(&ctx, "command", &name)).unwrap().unwrap(), [0xab; 32]);
         // What is kept there is a super token by its form: no call would send it.
         std::fs::write(folder.path().join(name.as_str()), "no key").unwrap();

@@ -75,7 +75,8 @@ const PRESETS: [Known; 7] = [
         absent_status: &[1],
         // The password, then whatever else the user keeps there.
         first_line: true,
-        write: Some(&["insert", "--echo", "--force", "{item}"]),
+        // With whatever else the user keeps there.
+        write: Some(&["insert", "--multiline", "--force", "{item}"]),
         remove: Some(&["rm", "--force", "{item}"]),
     },
     Known {

@@ -328,7 +328,21 @@ fn pass_gives_tokens_takes_them_and_tells_absent_from_locked() {
     assert_eq!(block_on(opened.state()).unwrap().reach, Reach::Ready);
     block_on(opened.put(&name, &sealed(&second))).unwrap();
     finds(&ctx, &second);
-    assert_eq!(run(&at, "pass", &["show", "redcap/REDCapSync_C"], ""), format!("{second}\n"));
+    let show = || run(&at, "pass", &["show", "redcap/REDCapSync_C"], "");
+    // What the person keeps beside the token is neither lost nor removed.
+    assert_eq!(show(), format!("{second}\nurl: https://redcap.example.org\n"));
+    let error = in_state(block_on(opened.remove(&name)).unwrap_err(), "more_lines");
+    no_trace(&second, &format!("{error:?}"));
+    in_state(block_on(opened.removable(&wanted(NAME_C))).unwrap_err(), "more_lines");
+    finds(&ctx, &second);
+    // A slip in the settings does not lose them either.
+    let one_line = ctx_of("preset = \"pass\"\nfirst_line = false", &more);
+    block_on(open(&one_line).put(&name, &sealed(&first))).unwrap();
+    assert_eq!(show(), format!("{first}\nurl: https://redcap.example.org\n"));
+    run(&at, "pass", &["insert", "--multiline", "--force", "redcap/REDCapSync_C"], &first);
+    block_on(opened.put(&name, &sealed(&second))).unwrap();
+    assert_eq!(show(), format!("{second}\n"));
+    block_on(opened.removable(&wanted(NAME_C))).unwrap();
     assert!(block_on(opened.remove(&name)).unwrap());
     assert!(!block_on(opened.remove(&name)).unwrap());
     assert!(found_in(&ctx).unwrap().is_none());
@@ -345,6 +359,12 @@ fn pass_gives_tokens_takes_them_and_tells_absent_from_locked() {
     let error = fails(&ctx, "failed");
     assert!(error.hints.iter().any(|hint| hint.contains("locked")), "{error:?}");
     no_trace(&first, &format!("{error:?}"));
+    // What cannot be read may hold more than a token.
+    let entry = store.join("redcap/REDCapSync_C.gpg");
+    let before = std::fs::read(&entry).unwrap();
+    in_state(block_on(opened.put(&name, &sealed(&second))).unwrap_err(), "failed");
+    in_state(block_on(opened.remove(&name)).unwrap_err(), "failed");
+    assert!(std::fs::read(&entry).unwrap() == before);
 }
 
 const HARNESS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/keyring/with-keyring.sh");

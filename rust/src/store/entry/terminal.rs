@@ -6,7 +6,7 @@
 //! notices that its pipe is closed.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::time::{Duration, Instant};
 
@@ -24,8 +24,11 @@ use super::line::{Keys, Line, Step};
 use super::{Hold, Question, Surroundings, given_up, too_late, too_long};
 use crate::error::{Error, Kind, Result};
 
-/// Tenths of a second that a read waits.
-const TENTHS: u8 = 1;
+/// How long it is waited for a key between two looks at the terminal.
+const STEP: Duration = Duration::from_millis(20);
+
+/// How long a paste may pause.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Silent reads in a row after which nothing more of a paste is expected.
 const SILENT: usize = 3;
@@ -101,28 +104,36 @@ pub(super) fn read(tty: File, question: &Question, hold: &Hold, limit: Duration)
     Err(given_up())
 }
 
-/// A terminal that shows nothing. Dropped, it is as it was, and what came meanwhile is nobody's.
+/// A terminal that shows nothing. Dropped, it is as it was, and what came meanwhile is nobody's; but what somebody else
+/// has set meanwhile stays (a shell does, whose job was stopped).
 struct Quiet {
     tty: File,
+    /// The same terminal, never waited for: where somebody has set it back to lines, a read that waits would go on
+    /// eating what is typed there.
+    keys: File,
     before: Termios,
+    silent: Termios,
     _guard: Running,
 }
 
 impl Quiet {
     fn begin(tty: File) -> Result<Self> {
         let before = tcgetattr(&tty).map_err(|errno| lost(errno.desc()))?;
+        let flags = OFlag::O_NOCTTY | OFlag::O_NONBLOCK;
+        let keys = File::options().read(true).custom_flags(flags.bits()).open("/dev/tty");
+        let keys = keys.map_err(|error| lost(&error.kind().to_string()))?;
         let guard = guard()?;
-        let quiet = Self { tty, before, _guard: guard };
-        let mut silent = quiet.before.clone();
+        let mut silent = before.clone();
         silent
             .local_flags
             .remove(LocalFlags::ECHO | LocalFlags::ECHONL | LocalFlags::ICANON | LocalFlags::ISIG | LocalFlags::IEXTEN);
         // Ctrl-S would stop the terminal, and nobody would know why.
         silent.input_flags.remove(InputFlags::IXON);
         silent.control_chars[Key::VMIN as usize] = 0;
-        silent.control_chars[Key::VTIME as usize] = TENTHS;
+        silent.control_chars[Key::VTIME as usize] = 0;
+        let quiet = Self { tty, keys, before, silent, _guard: guard };
         // What was typed ahead is no token.
-        tcsetattr(&quiet.tty, SetArg::TCSAFLUSH, &silent).map_err(|errno| lost(errno.desc()))?;
+        tcsetattr(&quiet.tty, SetArg::TCSAFLUSH, &quiet.silent).map_err(|errno| lost(errno.desc()))?;
         Ok(quiet)
     }
 
@@ -143,20 +154,49 @@ impl Quiet {
         self.tty.write_all(text.as_bytes()).map_err(|error| lost(&error.kind().to_string()))
     }
 
+    /// Whether this process has the terminal.
+    fn is_in_front(&self) -> bool {
+        tcgetpgrp(&self.tty).is_ok_and(|group| group == getpgrp())
+    }
+
+    /// Whether the terminal is as it was set here.
+    fn is_silent(&self) -> bool {
+        // The driver's own flags, which come and go.
+        let own = LocalFlags::PENDIN | LocalFlags::FLUSHO;
+        tcgetattr(&self.tty).is_ok_and(|now| {
+            now.local_flags - own == self.silent.local_flags - own
+                && [Key::VMIN, Key::VTIME]
+                    .iter()
+                    .all(|key| now.control_chars[*key as usize] == self.silent.control_chars[*key as usize])
+        })
+    }
+
     /// What came within a moment. What stands behind the end of the line is not looked at.
     fn read_into(&mut self, line: &mut Line) -> Result<Step> {
         // Somebody has put this process into the background: what is typed now is the shell's.
-        if !tcgetpgrp(&self.tty).is_ok_and(|group| group == getpgrp()) {
+        if !self.is_in_front() {
             return Err(lost("it is not this process's any more"));
         }
+        // It was stopped meanwhile, and who had the terminal then has set it back: what is typed now is shown.
+        if !self.is_silent() {
+            return Err(lost("its mode was changed while you entered it, so that it would be shown"));
+        }
         let mut bytes = Zeroizing::new([0_u8; 64]);
-        let length = match self.tty.read(&mut *bytes) {
-            Ok(length) => length,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => 0,
-            Err(error) => return Err(lost(&error.kind().to_string())),
-        };
+        let length = self.take(&mut *bytes)?;
+        if length == 0 {
+            std::thread::sleep(STEP);
+        }
         let steps = bytes[..length].iter().map(|byte| line.take(*byte));
         Ok(steps.into_iter().find(|step| *step != Step::More).unwrap_or(Step::More))
+    }
+
+    /// What is there now.
+    fn take(&mut self, bytes: &mut [u8]) -> Result<usize> {
+        match self.keys.read(bytes) {
+            Ok(length) => Ok(length),
+            Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => Ok(0),
+            Err(error) => Err(lost(&error.kind().to_string())),
+        }
     }
 
     /// Takes away what was pasted behind the line: it would be run as code.
@@ -164,9 +204,15 @@ impl Quiet {
         let until = Instant::now() + DRAIN;
         let mut silent = 0;
         while silent < SILENT && Instant::now() < until && !hold.is_cancelled() {
+            if !self.is_in_front() || !self.is_silent() {
+                return;
+            }
             let mut bytes = Zeroizing::new([0_u8; 256]);
-            match self.tty.read(&mut *bytes) {
-                Ok(0) | Err(_) => silent += 1,
+            match self.take(&mut *bytes) {
+                Ok(0) | Err(_) => {
+                    silent += 1;
+                    std::thread::sleep(PAUSE);
+                }
                 Ok(_) => silent = 0,
             }
         }
@@ -175,9 +221,13 @@ impl Quiet {
 
 impl Drop for Quiet {
     fn drop(&mut self) {
-        let _ = self.write("\n");
-        // Even from the background: on this thread the signal that would stop the process is blocked.
-        let _ = tcsetattr(&self.tty, SetArg::TCSAFLUSH, &self.before);
+        if self.is_in_front() {
+            let _ = self.write("\n");
+        }
+        if self.is_silent() {
+            // Even from the background: on this thread the signal that would stop the process is blocked.
+            let _ = tcsetattr(&self.tty, SetArg::TCSAFLUSH, &self.before);
+        }
     }
 }
 

@@ -337,6 +337,41 @@ fn ctrl_z_cancels_and_stops_with_the_terminal_as_it_was() {
 }
 
 #[test]
+fn who_is_stopped_and_finds_the_terminal_set_back_ends_the_entry_and_lets_it_be() {
+    let token = random_token();
+    // What bash does with the terminal when a job of its own stops.
+    let shell = "set -m; \"$@\"; echo \"stopped: $?\"; stty icanon echo; fg; exit";
+    let mut session = Session::begin(shell, |_| {});
+    let pid = session.says("pid: ").parse().unwrap();
+    session.is_quiet();
+    session.pty.types(token.as_bytes());
+    std::thread::sleep(Duration::from_millis(100));
+    kill(Pid::from_raw(pid), Signal::SIGSTOP).unwrap();
+    assert_eq!(session.says("stopped: "), "147");
+    let outcome = session.says("outcome: ");
+    assert!(outcome.starts_with("argument the terminal cannot be used to enter a token (its mode was"), "{outcome}");
+    no_trace(&token, &session.pty.screen());
+    // Not as it was before the entry: as the shell has set it.
+    let after = session.pty.state();
+    assert!(echoes(&after) && after.local_flags.contains(LocalFlags::ICANON), "{after:?}");
+    assert!(!after.local_flags.contains(LocalFlags::ISIG), "{after:?}");
+}
+
+#[test]
+fn who_goes_on_in_the_background_ends_the_entry_and_takes_the_terminal_from_nobody() {
+    let shell = "set -m; \"$@\"; echo \"stopped: $?\"; stty icanon -echo isig iexten; bg; wait; sleep 20";
+    let mut session = Session::begin(shell, |_| {});
+    let pid = session.says("pid: ").parse().unwrap();
+    session.is_quiet();
+    kill(Pid::from_raw(pid), Signal::SIGSTOP).unwrap();
+    assert_eq!(session.says("stopped: "), "147");
+    let outcome = session.says("outcome: ");
+    assert!(outcome.contains("(it is not this process's any more)"), "{outcome}");
+    let after = session.pty.state();
+    assert!(!echoes(&after) && after.local_flags.contains(LocalFlags::ICANON), "{after:?}");
+}
+
+#[test]
 fn a_process_that_is_ended_leaves_the_terminal_as_it_was() {
     for signal in [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGKILL] {
         let mut session = Session::begin("\"$@\"; sleep 20", |_| {});

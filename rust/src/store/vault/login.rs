@@ -10,7 +10,7 @@ use super::api::Api;
 use super::trouble::{self, error};
 use super::{Entrance, NAME, Raw, json};
 use crate::error::{Error, Kind, Result};
-use crate::file::{self, Eyes, Readers, SideLock};
+use crate::file::{self, Eyes, SideLock, Successor};
 use crate::project::{Login, VaultSettings};
 use crate::store::blocking::on_own_thread;
 
@@ -126,36 +126,53 @@ async fn secret_id(api: &Api<'_>, settings: &VaultSettings) -> Result<Raw> {
 /// Exchanges a wrapped secret id, which works once, for the secret id in a file, which works as long as the vault
 /// says. Whoever was first does it, the others wait and find the file.
 async fn unwrap(api: &Api<'_>, wrapped: &Path, into: &Path) -> Result<()> {
-    let (from, lock) = (wrapped.to_owned(), beside(into));
+    let (from, into) = (wrapped.to_owned(), into.to_owned());
     let begun = on_files(move || {
         if !from.exists() {
             return Ok(None);
         }
-        let lock = SideLock::take(&lock, false, PATIENCE).map_err(of_store)?;
-        Ok(secret_file(&from, Eyes::Few)?.map(|token| (lock, token)))
+        let lock = SideLock::take(&beside(&into), false, PATIENCE).map_err(of_store)?;
+        let Some(content) = secret_file(&from, Eyes::Few)? else { return Ok(None) };
+        // Before the exchange, which works once: a disk that is full must not cost the secret id.
+        let successor = Successor::of(&into, CAP).map_err(of_store)?;
+        Ok(Some((lock, content, successor)))
     });
-    let Some((lock, content)) = begun.await? else { return Ok(()) };
+    let Some((lock, content, successor)) = begun.await? else { return Ok(()) };
     let token = answer::wrapping_token(content.bytes()).filter(|token| !token.bytes().is_empty());
     let token = token.ok_or_else(|| {
         error("login", format!("`{}` holds no wrapped secret id", wrapped.display()))
             .hint("it holds the wrapping token, alone or in the JSON that the vault answered")
     })?;
+    let (client, server, wrapped) = (api.client.clone(), api.server.clone(), wrapped.to_owned());
+    let namespace = api.namespace.map(str::to_owned);
+    // Carried through, also where nobody waits for the look-up any more: the wrapping token is spent once it is sent.
+    let exchange = tokio::spawn(async move {
+        let api = Api { client: &client, server: &server, namespace: namespace.as_deref() };
+        let secret_id = exchange(&api, &token, &wrapped).await?;
+        on_files(move || {
+            successor.succeed(secret_id.bytes()).map_err(of_store)?;
+            // It is worth nothing any more.
+            let _ = std::fs::remove_file(&wrapped);
+            drop(lock);
+            Ok(())
+        })
+        .await
+    });
+    exchange.await.unwrap_or_else(|_| Err(Error::new(Kind::Internal, "unwrapping a secret id broke off")))
+}
+
+async fn exchange(api: &Api<'_>, token: &Raw, wrapped: &Path) -> Result<Raw> {
     let nothing = json::object(&[]).unwrap_or_default();
-    let reply = api.post("sys/wrapping/unwrap", Some(&token), nothing).await?;
+    let reply = api.post("sys/wrapping/unwrap", Some(token), nothing).await?;
     let secret_id = answer::secret_id(reply.status, &reply.body).map_err(|said| match said {
         Said::Bad | Said::Denied | Said::Absent | Said::NoMount => trouble::wrapping_used(api.server, wrapped),
         said => trouble::login_refused(api.server, Login::AppRole, "sys/wrapping", &said),
     })?;
-    drop(reply);
-    let (from, into) = (wrapped.to_owned(), into.to_owned());
-    on_files(move || {
-        file::replace(&into, secret_id.bytes(), Readers::Owner).map_err(of_store)?;
-        // It is worth nothing any more.
-        let _ = std::fs::remove_file(&from);
-        drop(lock);
-        Ok(())
-    })
-    .await
+    if secret_id.bytes().len() > CAP {
+        let message = format!("the vault at `{}` gave a secret id that is too long to be one", api.server.origin());
+        return Err(error("output", message).hint("ask those who run the vault what it gives"));
+    }
+    Ok(secret_id)
 }
 
 fn beside(path: &Path) -> PathBuf {

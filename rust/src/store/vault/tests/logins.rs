@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
@@ -11,6 +12,7 @@ use serde_json::{Value as Json, json};
 
 use super::super::*;
 use super::kit::*;
+use crate::store::testing::{block_on, wanted};
 
 /// Reads what the tests look up, and nothing else.
 fn reader(server: &Server) {
@@ -140,6 +142,76 @@ fn a_wrapped_secret_id_is_unwrapped_once_into_its_file_and_a_used_one_is_an_inci
     assert!(error.hints.iter().any(|hint| hint.contains("somebody else has")), "{error:?}");
     assert!(!format!("{error:?}").contains(&alone) && wrapped.exists());
     fails(&with(&server.file("wrapped", "{\"data\":{}}")), "login");
+}
+
+/// A vault that answers one request, with a secret id, once it is let; and what says that the request is there.
+fn unwrapping() -> (ServerUrl, std::sync::mpsc::Receiver<()>, std::sync::mpsc::Sender<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = ServerUrl::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    let ((asked, request), (go, wait)) = (std::sync::mpsc::channel(), std::sync::mpsc::channel());
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let _ = stream.read(&mut [0; 4096]).unwrap();
+        asked.send(()).unwrap();
+        let _: std::result::Result<(), _> = wait.recv();
+        let body = json!({"data": {"secret_id": "a-secret-id"}}).to_string();
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}", body.len());
+        let _ = stream.write_all(format!("{head}\r\nConnection: close\r\n\r\n{body}").as_bytes());
+    });
+    (address, request, go)
+}
+
+/// A store that unwraps a secret id there.
+fn unwraps(address: ServerUrl, folder: &Path) -> (VaultStore, std::path::PathBuf, std::path::PathBuf) {
+    let (wrapped, into) = (folder.join("wrapped"), folder.join("secret-id"));
+    std::fs::write(&wrapped, "a-wrapping-token").unwrap();
+    std::fs::set_permissions(&wrapped, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let settings = VaultSettings {
+        address: Some(address),
+        auth: Login::AppRole,
+        role_id: Some("role".to_owned()),
+        secret_id_file: Some(into.clone()),
+        wrapped_secret_id_file: Some(wrapped.clone()),
+        ..VaultSettings::default()
+    };
+    (store(settings, None, None), wrapped, into)
+}
+
+#[test]
+fn an_exchange_that_has_begun_is_carried_through_when_its_look_up_is_dropped() {
+    let folder = tempfile::tempdir().unwrap();
+    let (address, request, go) = unwrapping();
+    let (store, wrapped, into) = unwraps(address, folder.path());
+    let wanted = wanted(NAME_V);
+    block_on(async {
+        let sent = async {
+            while request.try_recv().is_err() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::select! {
+            answer = store.get(&wanted) => panic!("it ended: {answer:?}"),
+            () = sent => {}
+        }
+        go.send(()).unwrap();
+        let begin = std::time::Instant::now();
+        while wrapped.exists() && begin.elapsed() < Duration::from_secs(10) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    assert_eq!(std::fs::read_to_string(&into).unwrap(), "a-secret-id");
+    assert_eq!(std::fs::metadata(&into).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(!wrapped.exists());
+}
+
+#[test]
+fn nothing_is_exchanged_where_the_secret_id_could_not_be_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let (address, request, _go) = unwrapping();
+    let (store, wrapped, into) = unwraps(address, folder.path());
+    std::fs::create_dir(&into).unwrap();
+    fails(&store, "login");
+    assert!(request.try_recv().is_err() && wrapped.exists());
 }
 
 fn base64url(bytes: &[u8]) -> String {
