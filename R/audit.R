@@ -53,7 +53,8 @@
 #' `seconds` of the answer; `host`, `user`, `login_uid`, `session` and `job`; `script` (its path, or `"interactive"`) and
 #' `script_sha256`; `project_id`, `redcap_user` and whether that is `"declared"` or `"verified"`; `origin` of the server;
 #' `token_name`, `source`, `store`, `fingerprint`; `detail`; the server's `server_date`; `source_request_id`, which the
-#' store's own audit log has too; `pid`, `uid`, `keycap`, `call_id`; and `record_ids`: digests of the ids of the records that
+#' store's own audit log has too; `pid`, `uid`, `keycap`, `call_id`; `entry`, its
+#' sequence number in its log; and `record_ids`: digests of the ids of the records that
 #' the call wrote or deleted, where keycap knows them.
 #'
 #' `verify_audit_log()` returns, invisibly, a data frame with one row a log: `origin` (`audit-<user>@<host>`), `verdict`,

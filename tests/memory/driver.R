@@ -60,6 +60,12 @@ commands <- list(
       "checked"
     })
   },
+  "reconcile" = function(short_name) {
+    seen({
+      reconcile_audit_log(kept[[short_name]], Sys.Date())
+      "reconciled"
+    })
+  },
   "file" = function(short_name) {
     seen({
       unlink(export_file(kept[[short_name]], 1, "letter", to = tempfile()))

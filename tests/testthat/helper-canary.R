@@ -337,6 +337,10 @@ canary_walk <- function(store) {
   step("check_project_rights", "alone", function() check_project_rights(on_sandbox))
   step("check_project_rights", "printed", function() print(check_project_rights(on_sandbox, "export", on_sandbox)))
   step("check_project_rights", "no such need", function() check_project_rights(on_sandbox, "everything"))
+  step("reconcile_audit_log", "alone", function() print(reconcile_audit_log(on_sandbox, Sys.time() - 3600)))
+  step("reconcile_audit_log", "read by another", function() {
+    reconcile_audit_log(on_sandbox, Sys.time() - 3600, read_by = on_sandbox)
+  })
   step("check_project_dag", "alone", function() print(check_project_dag(on_sandbox, "north", read_ids = TRUE)))
   step("check_project_dag", "without a group", function() check_project_dag(on_sandbox))
   step("declare_account", "stated", function() {
@@ -348,6 +352,7 @@ canary_walk <- function(store) {
   })
   for (place in c("error", "data")) {
     sandbox_set_fault(sandbox, "echo", place = place)
+    step("reconcile_audit_log", paste("echoed in", place), function() reconcile_audit_log(on_sandbox, Sys.Date()))
     step("check_project_rights", paste("echoed in", place), function() check_project_rights(on_sandbox))
     step("check_project_dag", paste("echoed in", place), function() check_project_dag(on_sandbox, "north"))
     sandbox_clear_faults(sandbox)
@@ -395,6 +400,9 @@ canary_walk <- function(store) {
   port <- as.integer(sub(".*:([0-9]+)/.*", "\\1", sandbox$redcap_uri))
   step("audit_log", "the user's", function() audit_log())
   step("audit_log", "a sandbox's", function() audit_log("TEST", since = Sys.Date(), sandbox = TRUE))
+  step("reconcile_audit_log", "a sandbox's, with a token that is refused", function() {
+    reconcile_audit_log(on_sandbox, Sys.Date())
+  })
   step("verify_audit_log", "the user's", function() verify_audit_log())
   step("verify_audit_log", "nothing there", function() verify_audit_log(file.path(world, "nowhere")))
   step("checkpoint_audit_log", "a sandbox's", function() checkpoint_audit_log(print = TRUE, sandbox = TRUE))
@@ -451,6 +459,10 @@ canary_walk <- function(store) {
     export_report = function(token) list(token, 1),
     export_report = function(token) list(project, token),
     conversion_problems = function(token) list(token),
+    reconcile_audit_log = function(token) list(token, Sys.Date()),
+    reconcile_audit_log = function(token) list(project, token),
+    reconcile_audit_log = function(token) list(project, Sys.Date(), read_by = token),
+    reconcile_audit_log = function(token) list(project, Sys.Date(), paths = token),
     audit_log = function(token) list(token),
     audit_log = function(token) list(since = token),
     audit_log = function(token) list(action = token),

@@ -169,6 +169,7 @@ pub use note::{VerifierKey, anchored};
 pub use read::{Filter, table};
 pub use setup::{Second, Setup};
 pub(crate) use shared::{OpenCall, SharedLog, SharedLogs};
+pub(crate) use utc::{seconds, utc};
 pub use verify::{AnchorState, Fault, Verdict, verify};
 
 use crate::ctx::Clock;

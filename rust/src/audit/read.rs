@@ -31,6 +31,7 @@ pub struct Filter {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Line {
+    seq: Option<u64>,
     phase: String,
     time: String,
     host: Option<String>,
@@ -213,6 +214,7 @@ fn columns(rows: &[Line]) -> Table {
         ("uid", real(&|row| row.uid.map(f64::from))),
         ("keycap", text(rows, |row| row.keycap.as_deref())),
         ("call_id", text(rows, |row| row.call_id.as_deref())),
+        ("entry", real(&|row| row.seq.map(|seq| seq as f64))),
         (
             "record_ids",
             Column::text(rows.iter().map(|row| {

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const MICROS_A_DAY: i128 = 86_400 * 1_000_000;
 
 /// `2025-11-21T23:56:06.123456Z`. Always 27 characters for the years 0 to 9999, so texts sort as times do.
-pub(super) fn utc(time: SystemTime) -> String {
+pub(crate) fn utc(time: SystemTime) -> String {
     let micros = match time.duration_since(UNIX_EPOCH) {
         Ok(after) => after.as_micros().cast_signed(),
         Err(before) => -before.duration().as_micros().cast_signed(),
@@ -18,7 +18,7 @@ pub(super) fn utc(time: SystemTime) -> String {
 }
 
 /// The seconds since 1970 of such a text; none where it is no such text.
-pub(super) fn seconds(text: &str) -> Option<f64> {
+pub(crate) fn seconds(text: &str) -> Option<f64> {
     let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
     let number = |text: &str| text.parse::<i64>().ok();
     let mut parts = date.splitn(3, '-').map(number);

@@ -101,7 +101,7 @@ pub(super) fn archive(arguments: &Arguments, session: &Session) -> Result<Task> 
     })
 }
 
-fn folders(ctx: &Ctx, given: Vec<String>, sandbox: bool) -> Vec<PathBuf> {
+pub(super) fn folders(ctx: &Ctx, given: Vec<String>, sandbox: bool) -> Vec<PathBuf> {
     if given.is_empty() { own_folders(ctx, sandbox) } else { given.into_iter().map(PathBuf::from).collect() }
 }
 
@@ -116,7 +116,7 @@ fn own_folders(ctx: &Ctx, sandbox: bool) -> Vec<PathBuf> {
     folders
 }
 
-fn moment(arguments: &Arguments, name: &str) -> Result<Option<f64>> {
+pub(super) fn moment(arguments: &Arguments, name: &str) -> Result<Option<f64>> {
     match arguments.value(name) {
         None => Ok(None),
         Some(Value::Real(seconds)) if seconds.is_finite() => Ok(Some(*seconds)),

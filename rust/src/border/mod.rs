@@ -16,6 +16,7 @@ mod keep;
 mod many;
 mod patience;
 mod projects;
+mod reconcile;
 mod records;
 mod rights;
 mod sandboxes;
@@ -81,6 +82,7 @@ pub fn start(op: &str, args: Value, session: &Value) -> Result<Task> {
         "stores" => stores::show(&session),
         "verify_audit_log" => audit::verify(&arguments, &session),
         "audit_log" => audit::read(&arguments, &session),
+        "reconcile_audit_log" => reconcile::run(&arguments, &session),
         "archive_audit_log" => audit::archive(&arguments, &session),
         "info" => info(&session),
         _ => Err(Error::new(Kind::Internal, format!("there is no operation `{op}`"))),

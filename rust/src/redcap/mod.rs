@@ -17,6 +17,7 @@ mod objections;
 mod pipeline;
 mod policy;
 mod probe;
+mod reconcile;
 pub(crate) mod repair;
 mod request;
 mod side_by_side;
@@ -38,5 +39,6 @@ pub(crate) use pipeline::{Operation, audit_folder, by_token_name, call_id, token
 #[cfg(any(test, fuzzing))]
 pub(crate) use probe::Information;
 pub(crate) use probe::{Probe, identify, probe, same_project};
+pub(crate) use reconcile::{Logged, Made, Reconciled, Span, header_time, reconcile};
 pub(crate) use request::{Expect, Parameter, Request, Upload};
 pub(crate) use side_by_side::side_by_side;

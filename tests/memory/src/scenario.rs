@@ -145,6 +145,7 @@ pub const HAPPENINGS: &[Happening] = &[
     does("call", test("any call", "answer", End::Answer, "called")),
     does("rights", test("rights, and the token in an error text", "echo-error", End::Answer, "checked")),
     does("rights", test("rights, and the token in data", "echo-data", End::Answer, "error token_echo")),
+    does("reconcile", test("REDCap's log, and the token in an error text", "echo-error", End::Answer, "error redcap")),
     does("file", test("a file", "answer", End::Answer, "written")),
     does("file", test("token in a file", "echo-data", End::Answer, "error token_echo")),
     does("file", test("Ctrl-C in a file", "answer", End::Interrupt, "interrupt")),
