@@ -164,20 +164,29 @@ async fn put(
     ]))
 }
 
-/// The fingerprint of what stands there now. Items that differ are no obstacle: all get the new token.
+/// The fingerprint of what stands there now. Items that differ are no obstacle, all get the new token; nor is a secret
+/// whose newest version was deleted, it gets another one.
 async fn there(ctx: &Ctx, store: &str, wanted: &Wanted) -> Result<Option<String>> {
     match keep::get(ctx, store, wanted).await {
         Ok(found) => {
             let token = found.filter(|found| found.form == Form::Project);
             Ok(token.map(|found| found.secret.fingerprint().to_string()))
         }
-        Err(error)
-            if error.fields.iter().any(|(name, value)| name == "state" && value.as_text() == Some("differing")) =>
-        {
-            Ok(None)
+        Err(error) => {
+            let state = error.fields.iter().find(|(name, _)| name == "state").and_then(|(_, value)| value.as_text());
+            match state {
+                Some("differing" | "deleted" | "destroyed") => Ok(None),
+                _ => Err(error),
+            }
         }
-        Err(error) => Err(error),
     }
+}
+
+/// The line that makes a store one of those that are asked.
+pub(super) fn ask_too(ctx: &Ctx, store: &str) -> String {
+    let order = ctx.settings.order.iter().map(String::as_str).chain([store]);
+    let order: Vec<String> = order.map(|name| format!("\"{name}\"")).collect();
+    format!("`configure_stores(order = c({}))`", order.join(", "))
 }
 
 /// A token that no look-up finds, or not first, will surprise somebody.
@@ -185,7 +194,7 @@ async fn say_what_counts(ctx: &Ctx, wanted: &Wanted, store: &str, print: &str) {
     let name = wanted.token_name.as_str();
     if !ctx.settings.order.iter().any(|asked| asked == store) {
         ctx.log
-            .warning(format!("`{store}` is not among the stores that are asked for a token: see the setting `stores`"));
+            .warning(format!("`{store}` is not among the stores that are asked for a token: {}", ask_too(ctx, store)));
         return;
     }
     if let Ok(Some(found)) = store::look_up(ctx, wanted).await
