@@ -24,7 +24,8 @@
 #' - What a project is: [project_info()], [export_metadata()], [export_instruments()], [export_users()],
 #'   [export_log()], [next_record_name()], [redcap_version()].
 #' - Files: [export_file()].
-#' - The audit log: [audit_log()], [verify_audit_log()], [archive_audit_log()].
+#' - The audit log: [audit_log()], [verify_audit_log()], [archive_audit_log()]; [reconcile_audit_log()] sets it
+#'   against REDCap's own.
 #' - Everything else that REDCap's API can do: [redcap_call()].
 #' - A server to try with: [start_sandbox()], [stop_sandbox()], [run_sandbox()]; its administrator:
 #'   [sandbox_issue_token()] and its kin.
