@@ -195,6 +195,8 @@ impl Quiet {
         match self.keys.read(bytes) {
             Ok(length) => Ok(length),
             Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => Ok(0),
+            // Stopped just before this read.
+            Err(_) if !self.is_in_front() => Err(lost("it is not this process's any more")),
             Err(error) => Err(lost(&error.kind().to_string())),
         }
     }
