@@ -81,35 +81,33 @@ pub(super) struct Entrance {
 
 /// What the site locks. There neither the environment nor a profile says where the secrets are or who asks, as no
 /// option and no setting of the user's does.
-#[derive(Clone, Copy, Debug, Default)]
-struct Locks {
-    endpoint: bool,
-    region: bool,
-    profile: bool,
-    ca_file: bool,
-}
+#[derive(Clone, Debug, Default)]
+struct Locks(Vec<&'static str>);
 
 impl Locks {
     fn of(settings: &Settings) -> Self {
-        Self {
-            endpoint: settings.is_locked("aws.endpoint"),
-            region: settings.is_locked("aws.region"),
-            profile: settings.is_locked("aws.profile"),
-            // Who locks all of the store's settings means those whom it trusts, too.
-            ca_file: settings.is_locked("ca_file") || settings.locked.iter().any(|name| name == NAME),
-        }
+        let all = settings.locked.iter().any(|name| name == NAME);
+        let keys = ["aws.endpoint", "aws.region", "aws.profile", "ca_file"];
+        // Who locks all of the store's settings means those whom it trusts, too.
+        Self(keys.into_iter().filter(|key| all || settings.is_locked(key)).collect())
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.0.contains(&key)
     }
 
     /// Whether a variable counts for nothing.
-    fn outrank(self, variable: &str) -> bool {
+    fn outrank(&self, variable: &str) -> bool {
         match variable {
             "AWS_ENDPOINT_URL"
             | "AWS_ENDPOINT_URL_SECRETS_MANAGER"
             | "AWS_ENDPOINT_URL_STS"
-            | "AWS_ENDPOINT_URL_SSO" => self.endpoint,
-            "AWS_REGION" | "AWS_DEFAULT_REGION" => self.region,
-            "AWS_PROFILE" | "AWS_DEFAULT_PROFILE" | "AWS_CONFIG_FILE" | "AWS_SHARED_CREDENTIALS_FILE" => self.profile,
-            "AWS_CA_BUNDLE" => self.ca_file,
+            | "AWS_ENDPOINT_URL_SSO" => self.has("aws.endpoint"),
+            "AWS_REGION" | "AWS_DEFAULT_REGION" => self.has("aws.region"),
+            "AWS_PROFILE" | "AWS_DEFAULT_PROFILE" | "AWS_CONFIG_FILE" | "AWS_SHARED_CREDENTIALS_FILE" => {
+                self.has("aws.profile")
+            }
+            "AWS_CA_BUNDLE" => self.has("ca_file"),
             _ => false,
         }
     }
@@ -120,7 +118,7 @@ impl Entrance {
     pub(super) fn take(settings: &Settings, net: &Net) -> Arc<Self> {
         let locks = Locks::of(settings);
         let ca_bundle = std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()).map(PathBuf::from);
-        let ca_file = ca_file(settings, locks, ca_bundle);
+        let ca_file = ca_file(settings, &locks, ca_bundle);
         // A connection's buffers keep what came over it: here that is a token, so none is kept.
         let client = net.fresh_client(&NetSettings { ca_file, ..settings.net.clone() });
         let home = std::env::var_os(if cfg!(windows) { "USERPROFILE" } else { "HOME" });
@@ -145,7 +143,7 @@ impl Entrance {
 }
 
 /// The file with the authorities, if not the system's.
-fn ca_file(settings: &Settings, locks: Locks, ca_bundle: Option<PathBuf>) -> Option<PathBuf> {
+fn ca_file(settings: &Settings, locks: &Locks, ca_bundle: Option<PathBuf>) -> Option<PathBuf> {
     settings.net.ca_file.clone().or_else(|| ca_bundle.filter(|_| !locks.outrank("AWS_CA_BUNDLE")))
 }
 
@@ -183,7 +181,7 @@ impl AwsStore {
     /// The place; `None` where none is set up. Nothing is kept of it: files change, and logins end.
     async fn place(&self) -> Result<Option<Place<'_>>> {
         let Some(entrance) = self.entrance.as_deref() else { return Ok(None) };
-        let (files, locks) = (Files::read(entrance).await?, entrance.locks);
+        let (files, locks) = (Files::read(entrance).await?, &entrance.locks);
         let by_settings = self.settings.profile.is_some();
         let profile = self.settings.profile.as_deref().or_else(|| entrance.profile()).unwrap_or("default");
         let region = self
@@ -192,7 +190,7 @@ impl AwsStore {
             .as_deref()
             .or_else(|| entrance.variable("AWS_REGION"))
             .or_else(|| entrance.variable("AWS_DEFAULT_REGION"))
-            .or_else(|| files.either(profile, "region").filter(|_| !locks.region));
+            .or_else(|| files.either(profile, "region").filter(|_| !locks.has("aws.region")));
         let Some(region) = region else {
             if self.settings.endpoint.is_some() || by_settings {
                 return Err(error("region", "the store `aws` is set up, and its region is not said anywhere")
@@ -211,7 +209,8 @@ impl AwsStore {
             Some(server.clone())
         } else {
             let address = entrance.variable("AWS_ENDPOINT_URL_SECRETS_MANAGER").or(general);
-            let address = address.or_else(|| files.either(profile, "endpoint_url").filter(|_| !locks.endpoint));
+            let address =
+                address.or_else(|| files.either(profile, "endpoint_url").filter(|_| !locks.has("aws.endpoint")));
             address.map(|address| endpoint(address, "AWS_ENDPOINT_URL")).transpose()?
         };
         let server = if let Some(server) = set {

@@ -91,7 +91,7 @@ fn where_the_authorities_are_locked_no_variable_of_awss_names_others() {
     let of = |names: &[&str]| {
         let locked = names.iter().map(|name| (*name).to_owned()).collect();
         let settings = Settings { locked, ..Settings::default() };
-        ca_file(&settings, Locks::of(&settings), bundle())
+        ca_file(&settings, &Locks::of(&settings), bundle())
     };
     assert_eq!(of(&[]), bundle());
     assert_eq!(of(&["aws.region"]), bundle());
