@@ -24,6 +24,9 @@ project_fields <- c("short_name", "dir_path", "redcap_uri", "token_name", "redca
 #' `env`, `keyring` and `command` cannot hold one, so they are not asked there. Where a registry and a store disagree,
 #' nothing is sent.
 #'
+#' Stores are asked under the short name as well. So the two names of a project are names of its server alone, in any letter
+#' case: no project at another server can be set up with one of them.
+#'
 #' Without `dir_path` the project lives in this R session only.
 #'
 #' @param short_name A name for the project on this machine: a letter, then letters, digits or `_`, 31

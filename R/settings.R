@@ -24,7 +24,7 @@
 #' | `vault.version` | the version of the secret | the newest |
 #' | `vault.auth` | how keycap logs in: `token` (`VAULT_TOKEN`, or the file `vault.token_file`), `approle`, `kubernetes` or `jwt`; with `vault.auth_mount`, `vault.role`, `vault.role_id`, `vault.secret_id_file`, `vault.wrapped_secret_id_file`, `vault.jwt_file` as the login needs them | `token` |
 #' | `vault.ca_file` | a PEM file with the vault's certificate authorities | `ca_file` |
-#' | `aws.region`, `aws.profile` | the region of AWS Secrets Manager (also `AWS_REGION`, or the profile's), and the profile in the AWS configuration files (also `AWS_PROFILE`) | as AWS's own programs have it |
+#' | `aws.region`, `aws.profile` | the region of AWS Secrets Manager (also `AWS_REGION`, or the profile's), and the profile in the AWS configuration files (also `AWS_PROFILE`); a `credential_process` is run from `~/.aws/config` and `~/.aws/credentials` alone, not from files that `AWS_CONFIG_FILE` or `AWS_SHARED_CREDENTIALS_FILE` name | as AWS's own programs have it |
 #' | `aws.endpoint` | its address, where it is not the region's own (also `AWS_ENDPOINT_URL_SECRETS_MANAGER`) | the region's own |
 #' | `aws.name`, `aws.field` | the name of a secret, and the field of a JSON secret that holds the token | `redcap/{token_name}`, the whole secret |
 #' | `aws.stage` | which version is read: `AWSCURRENT` or `AWSPREVIOUS` | `AWSCURRENT` |
@@ -43,7 +43,7 @@
 #' | `audit_group_readable` | `true`: the group of the log's folder may read it; the institution's file only | `false` |
 #' | `audit_plain_record_ids` | `true`: ids of records that are written or deleted stand in the log as they are, not as digests; the institution's file only | `false` |
 #' | `servers` | origins that every token of the machine may go to; the institution's file only | none |
-#' | `locked` | settings that nobody outranks; the institution's file only | none |
+#' | `locked` | settings that nobody outranks, nor do the variables of AWS's own that say the same; the institution's file only | none |
 #'
 #' `https_proxy`, `all_proxy` and `no_proxy` are honoured as other programs do; this machine is never reached through a
 #' proxy. Whether certificates are checked is not a setting: they always are.

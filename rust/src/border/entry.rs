@@ -39,7 +39,7 @@ pub(super) fn set(arguments: &Arguments, session: &Session) -> Result<Task> {
     let task = io::start(move |log| async move {
         let ctx = Ctx { log, ..ctx };
         let project = bound(&ctx, &project, sandbox)?;
-        let wanted = wanted(&project, sandbox);
+        let wanted = wanted(&ctx, &project, sandbox)?;
         keep::takes_tokens(&ctx, &store).await?;
         let question = Question {
             project: project.short_name.as_str().to_owned(),

@@ -42,7 +42,7 @@ fn wanted_for(ctx: &Ctx, project: &Project, sandbox: bool) -> Result<Wanted> {
             .field("argument", "project"));
     }
     match Registries::new(&ctx.dirs).bound(project, sandbox)? {
-        Bound::Here(entry) => Ok(wanted(&entry, sandbox)),
+        Bound::Here(entry) => wanted(ctx, &entry, sandbox),
         Bound::Elsewhere(_) => {
             ctx.log.note("this project is not set up here as the object says; what counts is its token name");
             Ok(by_token_name(project))
@@ -366,7 +366,7 @@ async fn rows(ctx: &Ctx, listed: &[Listed]) -> Result<Vec<Row>> {
     for Listed { project, sandbox, env } in listed {
         let ctx = Ctx { env: env.clone(), ..ctx.clone() };
         let wanted = match registries.bound(project, *sandbox)? {
-            Bound::Here(entry) => wanted(&entry, *sandbox),
+            Bound::Here(entry) => wanted(&ctx, &entry, *sandbox)?,
             Bound::Elsewhere(_) => by_token_name(project),
         };
         let row = || Row {

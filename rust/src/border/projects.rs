@@ -77,7 +77,11 @@ pub(super) fn set_up(arguments: &Arguments, session: &Session) -> Result<Task> {
 /// Says whether a usable token is found, and how to set one. A store that fails is no reason to fail here.
 async fn say_token(ctx: &Ctx, project: &Project, sandbox: bool) -> bool {
     let name = project.token_name.as_str();
-    let trouble = match store::look_up(ctx, &wanted(project, sandbox)).await {
+    let looked_up = match wanted(ctx, project, sandbox) {
+        Ok(wanted) => store::look_up(ctx, &wanted).await,
+        Err(error) => Err(error),
+    };
+    let trouble = match looked_up {
         Ok(Some(found)) if found.form == Form::Project => match may_go(BoundBy::Registry, project, &found) {
             Ok(()) => {
                 ctx.log.note(format!("a token is found under `{name}` (source: {})", found.source));

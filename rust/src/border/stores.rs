@@ -186,6 +186,7 @@ impl Line {
                     Reach::Ready => ("ready", None),
                     Reach::ReadOnly => ("read only", None),
                     Reach::Locked => ("locked", None),
+                    Reach::NotAsked(why) => ("not asked", Some(why)),
                     Reach::NotHere(why) => ("not here", Some(why)),
                 };
                 Self { reachable, what: Some(what), detail, remark, ..line }

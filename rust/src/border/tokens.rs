@@ -27,7 +27,7 @@ pub(super) fn view(arguments: &Arguments, session: &Session) -> Result<Task> {
     io::start(move |log| async move {
         let ctx = Ctx { log, ..ctx };
         let (by, wanted) = match bound(&ctx, &project, sandbox) {
-            Ok((entry, BoundBy::Registry)) => (Some(BoundBy::Registry), wanted(&entry, sandbox)),
+            Ok((entry, BoundBy::Registry)) => (Some(BoundBy::Registry), wanted(&ctx, &entry, sandbox)?),
             Ok((entry, by)) => (Some(by), by_token_name(&entry)),
             Err(error) if error.kind == Kind::Origin => (None, by_token_name(&project)),
             Err(error) => return Err(error),

@@ -155,6 +155,16 @@ impl Project {
         ])
     }
 
+    /// The first of this project's two names that is one of another's too. A store may be asked under either, so both
+    /// are of one kind; and to some (Windows' variables, managers of passwords) letter case says nothing.
+    pub(crate) fn shared_name(&self, other: &Self) -> Option<&str> {
+        [self.token_name.as_str(), self.short_name.as_str()].into_iter().find(|name| other.is_called(name))
+    }
+
+    fn is_called(&self, name: &str) -> bool {
+        name.eq_ignore_ascii_case(self.token_name.as_str()) || name.eq_ignore_ascii_case(self.short_name.as_str())
+    }
+
     /// The name of its file in its folder.
     pub(crate) fn file(&self) -> Option<PathBuf> {
         let name = format!("{PROJECT_FILE_PREFIX}{}.json", self.short_name.as_str());
@@ -302,9 +312,11 @@ impl Registries {
     /// what counts from then on, and never the object. `sandbox`: its origin is that of a sandbox that runs.
     pub(crate) fn bound(&self, hint: &Project, sandbox: bool) -> Result<Bound> {
         let named = self.read_both()?.into_iter().map(|(_, entry)| entry);
-        let named: Vec<Project> = named.filter(|entry| entry.token_name == hint.token_name).collect();
+        let named: Vec<Project> =
+            named.filter(|entry| entry.token_name.as_str().eq_ignore_ascii_case(hint.token_name.as_str())).collect();
         let here = |entry: &&Project| {
-            entry.redcap_uri.origin() == hint.redcap_uri.origin()
+            entry.token_name == hint.token_name
+                && entry.redcap_uri.origin() == hint.redcap_uri.origin()
                 && entry.short_name == hint.short_name
                 && (!entry.sandbox || sandbox)
         };
@@ -312,6 +324,18 @@ impl Registries {
             Some(entry) => Bound::Here(Box::new(entry.clone())),
             None => Bound::Elsewhere(named),
         })
+    }
+
+    /// An entry at another origin than a project's that is called by a name: what a store has under it may be the
+    /// other's token. The sandbox's own tokens are in no store.
+    pub(crate) fn rival(&self, project: &Project, name: &str) -> Result<Option<Project>> {
+        let is_sample = |entry: &Project| entry.sandbox && crate::store::is_sample(&entry.token_name);
+        if is_sample(project) {
+            return Ok(None);
+        }
+        let others = self.read_both()?.into_iter().map(|(_, entry)| entry);
+        let mut others = others.filter(|entry| entry.redcap_uri.origin() != project.redcap_uri.origin());
+        Ok(others.find(|entry| entry.is_called(name) && !is_sample(entry)))
     }
 
     /// Forgets this session's projects at an origin: that of a sandbox that has ended.

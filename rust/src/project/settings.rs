@@ -341,7 +341,7 @@ impl Settings {
     /// Each setting that was found or is locked, and the order of stores in any case: its name, its value, the place,
     /// and whether the site locks it. What is locked and not set has its built-in value.
     pub(crate) fn to_table(&self) -> Columns {
-        let is_locked = |key: &str| self.locked.iter().any(|name| covers(name, key));
+        let is_locked = |key: &str| self.is_locked(key);
         let mut rows: Vec<(&str, Option<String>, &str, bool)> = Vec::new();
         for (key, _) in KEYS {
             let locked = is_locked(key) || SITE_ONLY.contains(&key);
@@ -360,6 +360,11 @@ impl Settings {
                 ("locked".into(), Column::flag(rows.iter().map(|row| Some(row.3)))),
             ],
         }
+    }
+
+    /// Whether the site locks a setting, by its own name or its table's.
+    pub(crate) fn is_locked(&self, key: &str) -> bool {
+        self.locked.iter().any(|name| covers(name, key))
     }
 
     /// Whether the site locks the order of stores, or a setting of one store's.

@@ -129,7 +129,8 @@ fn set_up_elsewhere(short_name: &ShortName, other: &ServerUrl) -> Error {
         .field("redcap_uri", other.as_str())
 }
 
-/// A token name is bound to one origin: a second project may share the token name only at the same origin.
+/// A name is bound to one origin: a second project may have it, as token name or as short name, only at the same origin.
+/// Stores are asked under the short name too, so one project's short name must not be the other's token name either.
 ///
 /// The sample tokens of a sandbox are an exception: at a sandbox their names stand for constants, and a user's own
 /// token of the same name never gets there (see `store::look_up`), so neither gets into the other's way. From one
@@ -149,7 +150,8 @@ fn refuse_second_origin(
         // What is kept outranks what is this session's only, if the user says so.
         let outranked = layer == kept || kept == Kept::User;
         let same_name = outranked && other.short_name == project.short_name;
-        if other.token_name != project.token_name || other.redcap_uri.origin() == project.redcap_uri.origin() {
+        let Some(name) = project.shared_name(&other) else { continue };
+        if other.redcap_uri.origin() == project.redcap_uri.origin() {
             continue;
         }
         if (same_name && overwrite) || is_sample(&other) || (of_sandbox(project) && of_sandbox(&other)) {
@@ -158,13 +160,14 @@ fn refuse_second_origin(
         if same_name {
             return Err(set_up_elsewhere(&project.short_name, &other.redcap_uri));
         }
-        let (name, owner) = (project.token_name.as_str(), other.short_name.as_str());
+        let owner = other.short_name.as_str();
+        let own = if name == project.token_name.as_str() { "token_name" } else { "short_name" };
         return Err(Error::new(
             Kind::Origin,
             format!("`{name}` is bound to `{}` by project `{owner}`", other.redcap_uri.origin()),
         )
-        .hint(format!("give this project a `token_name` of its own, or `delete_project(\"{owner}\")` first"))
-        .field("token_name", name)
+        .hint(format!("give this project a `{own}` of its own, or `delete_project(\"{owner}\")` first"))
+        .field(own, name)
         .field("origin", other.redcap_uri.origin().to_string()));
     }
     Ok(())
@@ -376,6 +379,52 @@ mod tests {
         assert_eq!(world.kind("C", LOOPBACK, "MINE", &[]), Some(Kind::Origin));
         assert_eq!(world.kind("C", SANDBOX, "MINE", &[SANDBOX]), Some(Kind::Origin));
         assert_eq!(world.kind("A", LOOPBACK, "MINE", &[]), Some(Kind::Project));
+    }
+
+    #[test]
+    fn token_names_and_short_names_are_one_kind_and_each_is_bound_to_one_origin_in_any_letter_case() {
+        let refused = [
+            // The short name is the token name of one at another origin, and the other way round.
+            ("REDCapSync_B", "OTHER"),
+            ("OTHER", "B"),
+            ("B", "OTHER"),
+            ("OTHER", "redcapsync_b"),
+            ("redcapSYNC_b", "OTHER"),
+            ("b", "OTHER"),
+            ("OTHER", "b"),
+        ];
+        for (short_name, token_name) in refused {
+            let world = World::new();
+            assert_eq!(world.kind("B", REAL, "REDCapSync_B", &[]), None);
+            let expected = if short_name == "B" { Kind::Project } else { Kind::Origin };
+            assert_eq!(world.kind(short_name, LOOPBACK, token_name, &[]), Some(expected), "{short_name} {token_name}");
+            let of_sandbox = world.kind(short_name, SANDBOX, token_name, &[SANDBOX]);
+            // It would be in the session's registry, where no `B` stands yet.
+            assert_eq!(of_sandbox, Some(Kind::Origin), "{short_name} {token_name} in a sandbox");
+            assert_eq!(world.kind("OTHER", LOOPBACK, "OTHER_TOKEN", &[]), None);
+            // At the same origin both may have it.
+            if short_name != "OTHER" {
+                assert_eq!(world.kind(short_name, REAL, token_name, &[]), Some(Kind::Origin), "`OTHER` is taken");
+                assert_eq!(world.kind(short_name, REAL, "REDCapSync_B", &[]), None);
+            }
+        }
+        // Of two layers: what is kept, and what is this session's.
+        for kept_first in [true, false] {
+            let world = World::new();
+            let in_session = || {
+                let texts = [("short_name", "T"), ("redcap_uri", LOOPBACK), ("token_name", "OTHER")];
+                let project = Project::from_value(&Value::list(texts.map(|(name, text)| (name, text.into())))).unwrap();
+                let wish = Wish { project, overwrite: false, sandboxes: Vec::new() };
+                set_up(&world.ctx, wish).err().map(|error| error.kind)
+            };
+            if kept_first {
+                assert_eq!(world.kind("T", REAL, "MINE", &[]), None);
+                assert_eq!(in_session(), Some(Kind::Origin));
+            } else {
+                assert_eq!(in_session(), None);
+                assert_eq!(world.kind("T", REAL, "MINE", &[]), Some(Kind::Project));
+            }
+        }
     }
 
     #[test]

@@ -47,8 +47,13 @@ impl BoundBy {
 /// # Errors
 /// `origin`: nothing can bind it. `damaged`, `file`: the registry.
 pub(crate) fn bound(ctx: &Ctx, hint: &Project, sandbox: bool) -> Result<(Project, BoundBy)> {
-    match Registries::new(&ctx.dirs).bound(hint, sandbox)? {
-        Bound::Here(entry) => Ok((*entry, BoundBy::Registry)),
+    let registries = Registries::new(&ctx.dirs);
+    match registries.bound(hint, sandbox)? {
+        // Two sessions that set projects up do not see each other's, but what is kept beside their own.
+        Bound::Here(entry) => match registries.rival(&entry, entry.token_name.as_str())? {
+            Some(rival) if !(rival.sandbox && entry.sandbox) => Err(twice_bound(&entry, &rival)),
+            _ => Ok((*entry, BoundBy::Registry)),
+        },
         Bound::Elsewhere(_) if ctx.settings.servers.contains(hint.redcap_uri.origin()) => {
             Ok((hint.clone(), BoundBy::Site))
         }
@@ -97,6 +102,19 @@ pub(crate) fn may_go(by: BoundBy, project: &Project, found: &Found) -> Result<()
             .hint("or set the project up on this machine with `setup_project()`")
     };
     Err(error.field("token_name", name).field("origin", origin.to_string()).field("source", source))
+}
+
+/// The error for a token name that the registries have at two origins.
+fn twice_bound(entry: &Project, rival: &Project) -> Error {
+    let (name, origin, owner) = (entry.token_name.as_str(), entry.redcap_uri.origin(), rival.short_name.as_str());
+    let message = format!(
+        "`{name}` is bound to `{origin}` and, as a name of project `{owner}`, to `{}`; it is not sent",
+        rival.redcap_uri.origin()
+    );
+    Error::new(Kind::Origin, message)
+        .hint("delete the one of the two that is wrong with `delete_project()`, or give it names of its own")
+        .field("token_name", name)
+        .field("origin", origin.to_string())
 }
 
 /// The error for a project object that stands for no entry of the registries.

@@ -21,7 +21,7 @@ use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
 use crate::hex::hex;
 use crate::net::{Answer, Client, Fault, Origin, WipedBody};
-use crate::project::Project;
+use crate::project::{Project, Registries};
 use crate::store::{self, Found, Wanted};
 use crate::token::{Fingerprint, Form, Scrubber};
 
@@ -296,7 +296,7 @@ impl Operation {
             None => None,
         };
         let Some(by) = self.bound_by else { return Err(unbound(&self.project, &[])) };
-        let found = store::look_up_in(&self.ctx, &self.wanted(), by.asked()).await?;
+        let found = store::look_up_in(&self.ctx, &self.wanted()?, by.asked()).await?;
         let found = match (found, by) {
             (Some(found), _) => found,
             // That it is blank where it could be bound does not say that it is blank elsewhere.
@@ -310,8 +310,8 @@ impl Operation {
         Ok(found)
     }
 
-    fn wanted(&self) -> Wanted {
-        if self.nameless() { by_token_name(&self.project) } else { wanted(&self.project, self.sandbox) }
+    fn wanted(&self) -> Result<Wanted> {
+        if self.nameless() { Ok(by_token_name(&self.project)) } else { wanted(&self.ctx, &self.project, self.sandbox) }
     }
 
     /// Intent durable, send and scrub, outcome.
@@ -532,9 +532,24 @@ pub(crate) fn by_token_name(project: &Project) -> Wanted {
     Wanted { token_name: project.token_name.clone(), short_name: String::new(), sandbox: false }
 }
 
-/// What is looked up for a project of the registries.
-pub(crate) fn wanted(project: &Project, sandbox: bool) -> Wanted {
-    Wanted { token_name: project.token_name.clone(), short_name: project.short_name.as_str().to_owned(), sandbox }
+/// What is looked up for a project of the registries: its token name, and its short name where that is no name of a
+/// project at another origin, whose token would come here.
+///
+/// # Errors
+/// `damaged`, `file`: the registry.
+pub(crate) fn wanted(ctx: &Ctx, project: &Project, sandbox: bool) -> Result<Wanted> {
+    let name = project.short_name.as_str();
+    let short_name = match Registries::new(&ctx.dirs).rival(project, name)? {
+        None => name.to_owned(),
+        Some(rival) => {
+            let (owner, origin) = (rival.short_name.as_str(), rival.redcap_uri.origin());
+            ctx.log.once(format!(
+                "`{name}` is a name of project `{owner}` at `{origin}` too, so no store is asked under it"
+            ));
+            String::new()
+        }
+    };
+    Ok(Wanted { token_name: project.token_name.clone(), short_name, sandbox })
 }
 
 /// A new id for a call or a change, the same in its two entries.

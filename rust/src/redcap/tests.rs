@@ -11,6 +11,7 @@ mod faults;
 #[cfg(target_os = "linux")]
 mod memory;
 mod missing;
+mod names;
 mod redirects;
 #[cfg(unix)]
 mod refusal;

@@ -38,6 +38,8 @@ pub(crate) use trouble::given;
 
 pub(super) const NAME: &str = "aws";
 
+const WHAT: &str = "AWS Secrets Manager";
+
 const NOT_HERE: &str =
     "no AWS on this machine: neither the setting `aws.region` nor `AWS_REGION` nor a profile says a region";
 
@@ -74,13 +76,49 @@ pub(super) struct Entrance {
     home: Option<PathBuf>,
     /// What a program is started with that gives credentials.
     surroundings: Surroundings,
+    locks: Locks,
+}
+
+/// What the site locks. There neither the environment nor a profile says where the secrets are or who asks, as no
+/// option and no setting of the user's does.
+#[derive(Clone, Debug, Default)]
+struct Locks(Vec<&'static str>);
+
+impl Locks {
+    fn of(settings: &Settings) -> Self {
+        let all = settings.locked.iter().any(|name| name == NAME);
+        let keys = ["aws.endpoint", "aws.region", "aws.profile", "ca_file"];
+        // Who locks all of the store's settings means those whom it trusts, too.
+        Self(keys.into_iter().filter(|key| all || settings.is_locked(key)).collect())
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.0.contains(&key)
+    }
+
+    /// Whether a variable counts for nothing.
+    fn outrank(&self, variable: &str) -> bool {
+        match variable {
+            "AWS_ENDPOINT_URL"
+            | "AWS_ENDPOINT_URL_SECRETS_MANAGER"
+            | "AWS_ENDPOINT_URL_STS"
+            | "AWS_ENDPOINT_URL_SSO" => self.has("aws.endpoint"),
+            "AWS_REGION" | "AWS_DEFAULT_REGION" => self.has("aws.region"),
+            "AWS_PROFILE" | "AWS_DEFAULT_PROFILE" | "AWS_CONFIG_FILE" | "AWS_SHARED_CREDENTIALS_FILE" => {
+                self.has("aws.profile")
+            }
+            "AWS_CA_BUNDLE" => self.has("ca_file"),
+            _ => false,
+        }
+    }
 }
 
 impl Entrance {
     /// To be called on the host's thread.
     pub(super) fn take(settings: &Settings, net: &Net) -> Arc<Self> {
+        let locks = Locks::of(settings);
         let ca_bundle = std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()).map(PathBuf::from);
-        let ca_file = settings.net.ca_file.clone().or(ca_bundle);
+        let ca_file = ca_file(settings, &locks, ca_bundle);
         // A connection's buffers keep what came over it: here that is a token, so none is kept.
         let client = net.fresh_client(&NetSettings { ca_file, ..settings.net.clone() });
         let home = std::env::var_os(if cfg!(windows) { "USERPROFILE" } else { "HOME" });
@@ -88,10 +126,13 @@ impl Entrance {
         let surroundings = Surroundings::take();
         // `into_string()` takes the buffer over; what is not UTF-8 is none of AWS's.
         let variable = |name| std::env::var_os(name)?.into_string().ok().map(Zeroizing::new);
-        Arc::new(Self { client, variables: variables(variable), home, surroundings })
+        Arc::new(Self { client, variables: variables(variable), home, surroundings, locks })
     }
 
     fn variable(&self, name: &str) -> Option<&str> {
+        if self.locks.outrank(name) {
+            return None;
+        }
         let value = &self.variables.iter().find(|(known, _)| *known == name)?.1;
         Some(value.as_str())
     }
@@ -99,6 +140,11 @@ impl Entrance {
     fn profile(&self) -> Option<&str> {
         self.variable("AWS_PROFILE").or_else(|| self.variable("AWS_DEFAULT_PROFILE"))
     }
+}
+
+/// The file with the authorities, if not the system's.
+fn ca_file(settings: &Settings, locks: &Locks, ca_bundle: Option<PathBuf>) -> Option<PathBuf> {
+    settings.net.ca_file.clone().or_else(|| ca_bundle.filter(|_| !locks.outrank("AWS_CA_BUNDLE")))
 }
 
 /// The variables that are set; a blank one is not.
@@ -135,7 +181,7 @@ impl AwsStore {
     /// The place; `None` where none is set up. Nothing is kept of it: files change, and logins end.
     async fn place(&self) -> Result<Option<Place<'_>>> {
         let Some(entrance) = self.entrance.as_deref() else { return Ok(None) };
-        let files = Files::read(entrance).await?;
+        let (files, locks) = (Files::read(entrance).await?, &entrance.locks);
         let by_settings = self.settings.profile.is_some();
         let profile = self.settings.profile.as_deref().or_else(|| entrance.profile()).unwrap_or("default");
         let region = self
@@ -144,7 +190,7 @@ impl AwsStore {
             .as_deref()
             .or_else(|| entrance.variable("AWS_REGION"))
             .or_else(|| entrance.variable("AWS_DEFAULT_REGION"))
-            .or_else(|| files.either(profile, "region"));
+            .or_else(|| files.either(profile, "region").filter(|_| !locks.has("aws.region")));
         let Some(region) = region else {
             if self.settings.endpoint.is_some() || by_settings {
                 return Err(error("region", "the store `aws` is set up, and its region is not said anywhere")
@@ -163,7 +209,8 @@ impl AwsStore {
             Some(server.clone())
         } else {
             let address = entrance.variable("AWS_ENDPOINT_URL_SECRETS_MANAGER").or(general);
-            let address = address.or_else(|| files.either(profile, "endpoint_url"));
+            let address =
+                address.or_else(|| files.either(profile, "endpoint_url").filter(|_| !locks.has("aws.endpoint")));
             address.map(|address| endpoint(address, "AWS_ENDPOINT_URL")).transpose()?
         };
         let server = if let Some(server) = set {
@@ -277,7 +324,7 @@ impl AwsStore {
     }
 
     async fn look(&self) -> Result<State> {
-        let what = "AWS Secrets Manager";
+        let what = WHAT;
         let Some(place) = self.place().await? else {
             return Ok(State { what, detail: None, reach: Reach::NotHere(NOT_HERE.to_owned()) });
         };
@@ -316,6 +363,21 @@ impl Store for AwsStore {
 
     fn state(&self) -> Pending<'_, State> {
         Box::pin(self.look())
+    }
+
+    /// No link of the chain of credentials is tried: it may ask servers and start programs.
+    fn idle_state(&self) -> Pending<'_, State> {
+        let AwsSettings { region, profile, endpoint, .. } = &self.settings;
+        let by_variables = |entrance: &Arc<Entrance>| {
+            entrance.variable("AWS_REGION").or_else(|| entrance.variable("AWS_DEFAULT_REGION")).is_some()
+        };
+        let set_up = region.is_some() || profile.is_some() || endpoint.is_some();
+        let reach = if set_up || self.entrance.as_ref().is_some_and(by_variables) {
+            Reach::NotAsked("`aws` is not among the stores that are asked for a token, so no login is tried".to_owned())
+        } else {
+            Reach::NotHere(NOT_HERE.to_owned())
+        };
+        Box::pin(std::future::ready(Ok(State { what: WHAT, detail: None, reach })))
     }
 }
 

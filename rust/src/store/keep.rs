@@ -65,7 +65,7 @@ pub(crate) async fn takes_tokens(ctx: &Ctx, store: &str) -> Result<()> {
     let (state, message) = match store.state().await.map_err(|error| error.field("store", source))?.reach {
         Reach::Ready | Reach::Locked => return Ok(()),
         Reach::ReadOnly => ("read_only", format!("`{source}` is only read, so no token is set there")),
-        Reach::NotHere(why) => ("not_here", why),
+        Reach::NotHere(why) | Reach::NotAsked(why) => ("not_here", why),
     };
     Err(Error::new(Kind::Store, message)
         .hint("give another store by `store`, or put the token there by that store's own means")
@@ -116,7 +116,9 @@ pub(super) async fn states_of(
             let state = match allowed(&ctx, name) {
                 Ok(()) => {
                     let store = open(&ctx);
-                    let said = tokio::time::timeout(patience, store.state()).await;
+                    let in_order = ctx.settings.order.iter().any(|asked| asked == name);
+                    let state = if in_order { store.state() } else { store.idle_state() };
+                    let said = tokio::time::timeout(patience, state).await;
                     said.unwrap_or_else(|_| Err(silent(name, patience)))
                 }
                 Err(error) => Err(error),

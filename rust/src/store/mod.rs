@@ -102,6 +102,11 @@ trait Store: Send + Sync {
     }
     /// What the store is and whether it can be used now.
     fn state(&self) -> Pending<'_, State>;
+    /// As [`Store::state`], where the store is not in the order: nobody decided to use it, so nothing that the
+    /// environment says is started or logged in to.
+    fn idle_state(&self) -> Pending<'_, State> {
+        self.state()
+    }
 }
 
 /// A store's answer: the bytes, where it has them, and what a person should know.
@@ -142,6 +147,8 @@ pub(crate) enum Reach {
     ReadOnly,
     /// There, and locked.
     Locked,
+    /// Not looked into any further, and why.
+    NotAsked(String),
     /// Not on this machine, and why.
     NotHere(String),
 }

@@ -50,13 +50,20 @@ impl Entrance {
         let of_vault = NetSettings { ca_file, ..settings.net.clone() };
         // A connection's buffers keep what came over it: here that is a token, so none is kept.
         let client = net.fresh_client(&of_vault);
-        let token = (settings.stores.vault.auth == Login::Token)
+        let token = takes_variable(settings)
             .then(|| std::env::var_os("VAULT_TOKEN").filter(|token| !token.is_empty()))
             .flatten()
             .map(|token| Raw::new(token.into_encoded_bytes()));
         let home = std::env::var_os(if cfg!(windows) { "USERPROFILE" } else { "HOME" });
         Some(Arc::new(Self { client, token, home: home.filter(|home| !home.is_empty()).map(PathBuf::from) }))
     }
+}
+
+/// Whether `VAULT_TOKEN` counts: not for another login, and not where the site says, and locks, which file has the token.
+fn takes_variable(settings: &Settings) -> bool {
+    let vault = &settings.stores.vault;
+    let by_site = vault.token_file.is_some() && settings.is_locked("vault.token_file");
+    vault.auth == Login::Token && !by_site
 }
 
 pub(super) fn open(ctx: &Ctx) -> Box<dyn Store> {

@@ -73,7 +73,8 @@ impl Operation {
             None => None,
         };
         let print = found.secret.fingerprint();
-        let behind = store::look_behind(&self.ctx, &self.wanted(), by.asked(), found.source).await;
+        let Ok(wanted) = self.wanted() else { return error };
+        let behind = store::look_behind(&self.ctx, &wanted, by.asked(), found.source).await;
         let is_another = |other: &Found| other.form == Form::Project && other.secret.fingerprint() != print;
         let Some(other) = behind.into_iter().filter_map(|seen| seen.answer.ok()?).find(is_another) else {
             return error;

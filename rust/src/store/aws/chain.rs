@@ -204,8 +204,19 @@ impl Chain<'_> {
         if let Some(identity) = keys_of(name, |key| self.files.credentials(name, key))? {
             return Ok(Some(identity));
         }
-        if let Some(line) = self.files.either(name, "credential_process") {
-            let carrier = self.carrier.running(line);
+        if let Some(program) = self.files.program(name) {
+            // No variable of the environment names a program to run, nor a file that does.
+            if program.is_named {
+                let source = Source::Program(name.to_owned());
+                let message = format!(
+                    "{source} stands in a file that `AWS_CONFIG_FILE` or `AWS_SHARED_CREDENTIALS_FILE` names, so it is \
+                     not run"
+                );
+                return Err(error("login", message).hint(
+                    "a program to run is taken from `~/.aws/config` and `~/.aws/credentials` alone: write it there",
+                ));
+            }
+            let carrier = self.carrier.running(program.line);
             // The line is the carrier's; this word stands for it.
             let provider = ProcessCredentialProvider::new().with_command("credential_process");
             return self.provided(&provider, &carrier, Source::Program(name.to_owned())).await.map(Some);

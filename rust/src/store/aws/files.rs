@@ -22,12 +22,24 @@ const LIMIT: Duration = Duration::from_secs(15);
 pub(super) struct Files {
     config: Option<Zeroizing<Vec<u8>>>,
     credentials: Option<Zeroizing<Vec<u8>>>,
+    /// Whether it is a variable that names them, and not the user's own place.
+    config_is_named: bool,
+    credentials_are_named: bool,
+}
+
+/// A program that gives credentials, and whether a file that a variable names says so.
+pub(super) struct Program<'a> {
+    pub(super) line: &'a str,
+    pub(super) is_named: bool,
 }
 
 impl Files {
     pub(super) async fn read(entrance: &Entrance) -> Result<Self> {
         let config = place(entrance, "AWS_CONFIG_FILE", "config");
         let credentials = place(entrance, "AWS_SHARED_CREDENTIALS_FILE", "credentials");
+        let is_named = |path: &Option<PathBuf>, name: &str| *path != own(entrance, name);
+        let config_is_named = is_named(&config, "config");
+        let credentials_are_named = is_named(&credentials, "credentials");
         let config = match config {
             Some(path) => secret_file(path, Eyes::Any).await?,
             None => None,
@@ -36,13 +48,13 @@ impl Files {
             Some(path) => secret_file(path, Eyes::Few).await?,
             None => None,
         };
-        Ok(Self { config, credentials })
+        Ok(Self { config, credentials, config_is_named, credentials_are_named })
     }
 
     #[cfg(test)]
     pub(super) fn of(config: &str, credentials: &str) -> Self {
         let bytes = |text: &str| Some(Zeroizing::new(text.as_bytes().to_vec()));
-        Self { config: bytes(config), credentials: bytes(credentials) }
+        Self { config: bytes(config), credentials: bytes(credentials), ..Self::default() }
     }
 
     /// Whether a profile stands in one of the files.
@@ -64,6 +76,14 @@ impl Files {
     /// A member of a profile in either file: what is no secret may stand in both.
     pub(super) fn either(&self, profile: &str, key: &str) -> Option<&str> {
         self.credentials(profile, key).or_else(|| self.config(profile, key))
+    }
+
+    /// The program that gives a profile's credentials.
+    pub(super) fn program(&self, profile: &str) -> Option<Program<'_>> {
+        const KEY: &str = "credential_process";
+        let program = |line, is_named| Program { line, is_named };
+        let in_credentials = self.credentials(profile, KEY).map(|line| program(line, self.credentials_are_named));
+        in_credentials.or_else(|| self.config(profile, KEY).map(|line| program(line, self.config_is_named)))
     }
 
     /// A member of a session of the identity centre.
@@ -108,8 +128,13 @@ fn member<'a>(lines: impl Iterator<Item = &'a str>, key: &str) -> Option<&'a str
 fn place(entrance: &Entrance, variable: &str, name: &str) -> Option<PathBuf> {
     match entrance.variable(variable) {
         Some(path) => Some(expanded(path, entrance.home.as_deref())),
-        None => Some(entrance.home.as_deref()?.join(".aws").join(name)),
+        None => own(entrance, name),
     }
+}
+
+/// Where the user has such a file.
+fn own(entrance: &Entrance, name: &str) -> Option<PathBuf> {
+    Some(entrance.home.as_deref()?.join(".aws").join(name))
 }
 
 /// A path in which `~` is the home folder.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 pub(in crate::store) mod kit;
+mod locks;
 mod logins;
 mod reading;
 mod writing;

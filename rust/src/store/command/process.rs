@@ -48,8 +48,12 @@ pub(in crate::store) enum End {
 }
 
 /// Whether a variable of the environment is passed on. Its own settings keycap keeps for itself; tokens of REDCap are
-/// nothing for a program that is to give one.
+/// nothing for a program that is to give one. R's launcher puts its own folders before those of the system where
+/// libraries are looked for, and with those another program may not start at all.
 fn passed_on(name: &[u8], value: &[u8]) -> bool {
+    if name == b"LD_LIBRARY_PATH" || name.starts_with(b"DYLD_") {
+        return false;
+    }
     let token = std::str::from_utf8(value).is_ok_and(crate::token::looks_like_token);
     !name.starts_with(b"KEYCAP_") && !name.starts_with(b"REDCapSync_") && !token
 }

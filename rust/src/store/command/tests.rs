@@ -137,7 +137,15 @@ fn standard_error_is_not_shown_and_nothing_is_asked() {
 fn the_program_gets_the_users_environment_without_keycaps_and_without_tokens() {
     let token = random_token();
     let table = "program = \"env\"\narguments = [\"-u{token_name}\"]\nfirst_line = true";
-    let more = [("GNUPGHOME", "/g"), ("KEYCAP_TIMEOUT", "9"), ("REDCapSync_D", "x"), ("OTHER", token.as_str())];
+    let more = [
+        ("GNUPGHOME", "/g"),
+        ("KEYCAP_TIMEOUT", "9"),
+        ("REDCapSync_D", "x"),
+        ("OTHER", token.as_str()),
+        // As R's launcher sets them: the folders of R's own libraries.
+        ("LD_LIBRARY_PATH", "/usr/lib/R/lib"),
+        ("DYLD_FALLBACK_LIBRARY_PATH", "/Library/R"),
+    ];
     let ctx = ctx_of(table, &more);
     let store = CommandStore::new(&ctx, LIMIT);
     let end = block_on(store.run(&store.program.clone().unwrap(), Vec::new(), None)).unwrap();
@@ -145,6 +153,7 @@ fn the_program_gets_the_users_environment_without_keycaps_and_without_tokens() {
     let output = String::from_utf8(output.to_vec()).unwrap();
     assert!(output.contains("GNUPGHOME=/g\n") && output.contains("PATH="), "{output}");
     assert!(!output.contains("KEYCAP_") && !output.contains("REDCapSync_") && !output.contains("OTHER"), "{output}");
+    assert!(!output.contains("LD_LIBRARY_PATH") && !output.contains("DYLD_"), "{output}");
     assert!(!format!("{:?}", ctx.env).contains("/g"));
 }
 

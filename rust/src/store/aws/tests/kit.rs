@@ -219,6 +219,13 @@ fn element(xml: &str, name: &str) -> String {
 
 /// A store with an entrance of the test's making.
 pub(in crate::store) fn store(settings: AwsSettings, set: &[(&str, &str)], home: Option<&Path>) -> AwsStore {
+    locked(&[], settings, set, home)
+}
+
+/// The same, where the site locks settings.
+pub(super) fn locked(names: &[&str], settings: AwsSettings, set: &[(&str, &str)], home: Option<&Path>) -> AwsStore {
+    let names = names.iter().map(|name| (*name).to_owned()).collect();
+    let locks = Locks::of(&Settings { locked: names, ..Settings::default() });
     let net = NetSettings { timeout: Duration::from_secs(20), ..NetSettings::default() };
     let get = |name: &str| {
         let value = set.iter().find(|(known, _)| *known == name)?.1;
@@ -231,6 +238,7 @@ pub(in crate::store) fn store(settings: AwsSettings, set: &[(&str, &str)], home:
         variables: variables(get),
         home: home.map(Path::to_owned),
         surroundings: Surroundings::of(of_program),
+        locks,
     };
     AwsStore { settings, entrance: Some(Arc::new(entrance)) }
 }

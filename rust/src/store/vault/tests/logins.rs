@@ -329,3 +329,15 @@ fn kubernetes_logs_in_with_the_token_of_a_pod() {
         server.store_of("", |settings| (settings.auth, settings.role) = (Login::Kubernetes, Some("r".to_owned())));
     assert!(fails(&outside, "login").message.contains("/var/run/secrets/kubernetes.io"));
 }
+
+#[test]
+fn the_variable_counts_for_nothing_where_the_site_locks_the_file_that_has_the_token() {
+    let takes = |text: &str| takes_variable(&Settings::of_site(text).unwrap());
+    assert!(takes("") && takes("[vault]\ntoken_file = \"/t\"\n"));
+    // Locked and not said: the token is whosever it was.
+    assert!(takes("locked = [\"vault\"]\n[vault]\naddress = \"https://vault.example.org\"\n"));
+    for locked in ["vault", "vault.token_file"] {
+        assert!(!takes(&format!("locked = [\"{locked}\"]\n[vault]\ntoken_file = \"/t\"\n")), "{locked}");
+    }
+    assert!(!takes("[vault]\nauth = \"approle\"\n"));
+}
