@@ -134,10 +134,16 @@ impl CommandStore {
         }
     }
 
-    async fn take_away(&self, name: &TokenName) -> Result<bool> {
+    /// How the program is called to remove what stands under a name.
+    fn to_take_away(&self, name: &TokenName) -> Result<(&CommandSettings, &Path, Vec<String>)> {
         let (line, program) = self.here().map_err(not_here)?;
         let arguments = line.remove.as_ref().ok_or_else(|| self.only_read())?;
         let arguments = filled(arguments, name.as_str(), "").ok_or_else(by_short_name)?;
+        Ok((line, program, arguments))
+    }
+
+    async fn take_away(&self, name: &TokenName) -> Result<bool> {
+        let (line, program, arguments) = self.to_take_away(name)?;
         match self.run(program, arguments, None).await? {
             End::Exited(0, _) => Ok(true),
             End::Exited(status, _) if line.absent_status.contains(&status) => Ok(false),
@@ -207,6 +213,10 @@ impl Store for CommandStore {
 
     fn remove<'a>(&'a self, name: &'a TokenName) -> Pending<'a, bool> {
         Box::pin(self.take_away(name))
+    }
+
+    fn removable<'a>(&'a self, wanted: &'a Wanted) -> Pending<'a, ()> {
+        Box::pin(std::future::ready(self.to_take_away(&wanted.token_name).map(drop)))
     }
 
     fn state(&self) -> Pending<'_, State> {

@@ -41,7 +41,7 @@ pub(crate) async fn put(ctx: &Ctx, store: &str, wanted: &Wanted, secret: &Secret
     store.put_for(wanted, secret).await.map_err(|error| named(error, source, wanted))?;
     let answer = store.get(wanted).await.map_err(|error| named(error, source, wanted))?;
     let (back, _) = found(answer, &ctx.settings.token_form, source);
-    if back.is_some_and(|back| back.secret.fingerprint() == secret.fingerprint()) {
+    if back.is_some_and(|back| back.secret.is(secret, &ctx.settings.token_form)) {
         return Ok(());
     }
     let name = wanted.token_name.as_str();
@@ -256,6 +256,18 @@ mod tests {
             no_trace(&token, &format!("{error:?}"));
             no_trace(&other, &format!("{error:?}"));
         }
+    }
+
+    #[test]
+    fn a_store_that_folds_letter_case_gives_something_else_back_where_case_counts() {
+        let mut world = World::new("tr a-f A-F > \"$file\"");
+        let token = random_token().to_lowercase();
+        world.put(&token).unwrap();
+        world.ctx.settings.token_form = FormRule::parse("32").unwrap();
+        let (secret, form) =
+            Secret::seal(Zeroizing::new(b"abcdef00000000000000000000000001".to_vec()), &FormRule::Redcap);
+        let error = block_on(put(&world.ctx, "command", &wanted(NAME), &secret, &form)).unwrap_err();
+        assert_eq!(field(&error, "state"), "read_back");
     }
 
     #[test]
