@@ -59,6 +59,11 @@ fn print_of(found: &Found) -> Option<String> {
     (found.form == Form::Project).then(|| found.secret.fingerprint().to_string())
 }
 
+/// Whether two stores have one token.
+fn same(ctx: &Ctx, one: &Found, other: &Found) -> bool {
+    one.secret.is(&other.secret, &ctx.settings.token_form)
+}
+
 /// How far a move is, for the one who interrupts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -138,7 +143,7 @@ impl Way {
         for seen in [&found].into_iter().chain(&target) {
             bond_kept(project, seen)?;
         }
-        let there = target.as_ref().is_some_and(|target| self.same(ctx, target, &found));
+        let there = target.as_ref().is_some_and(|target| same(ctx, target, &found));
         if let Some(other) = target.as_ref().filter(|_| !there && !self.overwrite) {
             return Err(self.taken(&found, other));
         }
@@ -171,16 +176,12 @@ impl Way {
         Ok(Moved { moved: true, fingerprint: print })
     }
 
-    fn same(&self, ctx: &Ctx, one: &Found, other: &Found) -> bool {
-        one.secret.is(&other.secret, &ctx.settings.token_form)
-    }
-
     /// Removes from the source what the target has, if it is still that, and looks whether the target has it afterwards:
     /// two names may stand for one place.
     async fn take_out(&self, ctx: &Ctx, found: &Found) -> Result<()> {
         let Self { wanted, from, to, .. } = self;
         let now = keep::get(ctx, from, wanted).await?;
-        if !now.is_some_and(|now| self.same(ctx, &now, found)) {
+        if !now.is_some_and(|now| same(ctx, &now, found)) {
             return Err(Error::new(
                 Kind::Store,
                 format!(
@@ -198,7 +199,7 @@ impl Way {
         })?;
         step("removed");
         match keep::get(ctx, to, wanted).await {
-            Ok(Some(kept)) if self.same(ctx, &kept, found) => Ok(()),
+            Ok(Some(kept)) if same(ctx, &kept, found) => Ok(()),
             Ok(_) => {
                 let what = format!(
                     "`{from}` and `{to}` are one place under two names: what was removed from `{from}` was gone from `{to}`"
@@ -236,18 +237,16 @@ impl Way {
             let error = Error::new(Kind::Store, message).field("state", state).field("store", to.as_str());
             error.field("token_name", wanted.token_name.as_str())
         };
-        match back {
-            Some(store) => error(format!("{what}; the token was put back into `{store}`"))
-                .hint("a token is moved between two places: give another store as `to`"),
-            None => {
-                let left = if from == ENV {
-                    "the variable of this session still has it: move it to another store before R ends"
-                } else {
-                    "copy it from the project's API page in REDCap, and store it with `set_project_token()`"
-                };
-                error(format!("{what}; the token ({print}) could not be put back ({})", failures.join("; "))).hint(left)
-            }
+        if let Some(store) = back {
+            return error(format!("{what}; the token was put back into `{store}`"))
+                .hint("a token is moved between two places: give another store as `to`");
         }
+        let left = if from == ENV {
+            "the variable of this session still has it: move it to another store before R ends"
+        } else {
+            "copy it from the project's API page in REDCap, and store it with `set_project_token()`"
+        };
+        error(format!("{what}; the token ({print}) could not be put back ({})", failures.join("; "))).hint(left)
     }
 
     /// Nothing in the source. Where the target has a token, an earlier call did it all.
@@ -291,7 +290,7 @@ impl Way {
     }
 
     fn say_order(&self, ctx: &Ctx) {
-        if !ctx.settings.order.iter().any(|name| *name == self.to) {
+        if !ctx.settings.order.contains(&self.to) {
             let order = ctx.settings.order.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
             ctx.log.warning(format!("`{}` is not among the stores that are asked ({order}): add it", self.to));
         }
