@@ -9,6 +9,12 @@
 #' None of them shows a character of a token, and none returns one. Moving and removing change what is on this machine
 #' (or in your vault); in REDCap the token stays valid until it is regenerated or deleted there.
 #'
+#' A project that is not set up here, or differently from what the object says, is an error: what an object from
+#' elsewhere calls its token may be another project's. So is a token beside which the store holds another server than the
+#' project's: elsewhere that bond would be lost. Two names for one place, such as `"keyring"` and a program that reads
+#' the same keyring, are an error too, and the token stays there. Where an older version is pinned (`vault.version`,
+#' `aws.stage`), nothing is removed.
+#'
 #' @section When a move is interrupted:
 #' The token is then in the old place, in the new one, or in both, and never in neither; the message says which. The
 #' same call finishes what is left to do. If the new place holds *another* token already, nothing is changed, and the

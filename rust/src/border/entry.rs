@@ -11,9 +11,9 @@ use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
 use crate::net::io::{self, Task};
 use crate::project::{Bound, Project, Registries};
-use crate::redcap::wanted;
+use crate::redcap::{BoundBy, may_go, wanted};
 use crate::store::entry::{Entered, Hold, Place, Question, Way, enter};
-use crate::store::{self, Environment, Wanted, keep};
+use crate::store::{self, Environment, Found, Wanted, keep};
 use crate::token::Form;
 use crate::value::{Column, Table, Value};
 
@@ -48,6 +48,7 @@ pub(super) fn set(arguments: &Arguments, session: &Session) -> Result<Task> {
             kept: project.dir_path.is_some() && !sandbox,
         };
         let entered = enter(&ctx, way, &wanted, question, place, &its_hold).await?;
+        bond_kept(&project, &entered.found)?;
         put(ctx, project, wanted, store, sandbox, entered, &its_change).await
     })?;
     Ok(task.with_last_word(move || {
@@ -89,12 +90,21 @@ fn bound(ctx: &Ctx, project: &Project, sandbox: bool) -> Result<Project> {
     match Registries::new(&ctx.dirs).bound(project, sandbox)? {
         Bound::Here(entry) => Ok(*entry),
         Bound::Elsewhere(_) => {
-            let message = format!("`{}` is not set up here as the object says", project.short_name.as_str());
-            Err(Error::new(Kind::Project, message)
-                .hint("set it up yourself with `setup_project()`, then set its token")
-                .field("token_name", name))
+            Err(not_set_up(project).hint("set it up yourself with `setup_project()`, then set its token"))
         }
     }
+}
+
+/// The error for an object that stands for no entry of the registries.
+pub(super) fn not_set_up(project: &Project) -> Error {
+    let message = format!("`{}` is not set up here as the object says", project.short_name.as_str());
+    Error::new(Kind::Project, message).field("token_name", project.token_name.as_str())
+}
+
+/// A token that a store has goes to the server that the project is set up with, or it stays where it is: another origin
+/// beside it is a bond that would be lost, since not every store can hold one.
+pub(super) fn bond_kept(project: &Project, found: &Found) -> Result<()> {
+    may_go(BoundBy::Registry, project, found).map_err(|error| error.hint("nothing was copied or moved"))
 }
 
 /// The entry in the audit log, the token into the store and back, the outcome, and what there is to say.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::arguments::{Arguments, Session, wrong};
 use super::audited::audited;
+use super::entry::{bond_kept, not_set_up};
 use super::tokens::project;
 use super::{ctx, ctx_with};
 use crate::audit::{Change, History};
@@ -31,9 +32,10 @@ fn store_named(arguments: &Arguments, argument: &str) -> Result<String> {
     Err(wrong(argument, "names no store").hint(format!("the stores are {}", known.join(", "))))
 }
 
-/// What is looked up for a project. The sandbox's own tokens are in the sandbox and in no store; and a user's real
-/// token that happens to have such a name is none of the sandbox's.
-fn wanted_for(ctx: &Ctx, project: &Project, sandbox: bool) -> Result<Wanted> {
+/// The project as the registry has it, and what is looked up for it: an object from elsewhere may say that it has another
+/// project's token name, whose token would go. The sandbox's own tokens are in the sandbox and in no store; and a user's
+/// real token that happens to have such a name is none of the sandbox's.
+fn entry_for(ctx: &Ctx, project: &Project, sandbox: bool) -> Result<(Project, Wanted)> {
     if sandbox && store::is_sample(&project.token_name) {
         let name = project.token_name.as_str();
         let message = format!("`{name}` is the sandbox's own token, which is in no store");
@@ -42,10 +44,12 @@ fn wanted_for(ctx: &Ctx, project: &Project, sandbox: bool) -> Result<Wanted> {
             .field("argument", "project"));
     }
     match Registries::new(&ctx.dirs).bound(project, sandbox)? {
-        Bound::Here(entry) => wanted(ctx, &entry, sandbox),
+        Bound::Here(entry) => {
+            let wanted = wanted(ctx, &entry, sandbox)?;
+            Ok((*entry, wanted))
+        }
         Bound::Elsewhere(_) => {
-            ctx.log.note("this project is not set up here as the object says; what counts is its token name");
-            Ok(by_token_name(project))
+            Err(not_set_up(project).hint("set it up yourself with `setup_project()`; nothing was moved or removed"))
         }
     }
 }
@@ -53,6 +57,11 @@ fn wanted_for(ctx: &Ctx, project: &Project, sandbox: bool) -> Result<Wanted> {
 /// What a token is called before people. The fingerprint of something short could be guessed back.
 fn print_of(found: &Found) -> Option<String> {
     (found.form == Form::Project).then(|| found.secret.fingerprint().to_string())
+}
+
+/// Whether two stores have one token.
+fn same(ctx: &Ctx, one: &Found, other: &Found) -> bool {
+    one.secret.is(&other.secret, &ctx.settings.token_form)
 }
 
 /// How far a move is, for the one who interrupts it.
@@ -91,11 +100,12 @@ impl Progress {
 }
 
 /// A token's way from one store to another.
-struct Way<'a> {
-    project: &'a Project,
-    wanted: &'a Wanted,
-    from: &'a str,
-    to: &'a str,
+#[derive(Clone)]
+struct Way {
+    project: Project,
+    wanted: Wanted,
+    from: String,
+    to: String,
     overwrite: bool,
 }
 
@@ -107,7 +117,7 @@ struct Moved {
     fingerprint: String,
 }
 
-impl Way<'_> {
+impl Way {
     fn change(&self, action: &'static str, store: &str, fingerprint: &str) -> Change {
         Change {
             action,
@@ -126,22 +136,25 @@ impl Way<'_> {
         let source = keep::get(ctx, from, wanted).await?;
         let target = keep::get(ctx, to, wanted).await?;
         let Some(found) = source else { return self.nothing_left(ctx, target.as_ref()) };
-        let fingerprint = found.secret.fingerprint();
         if found.form != Form::Project {
             return Err(malformed(ctx, project, &found));
         }
-        let there = target.as_ref().is_some_and(|target| target.secret.fingerprint() == fingerprint);
+        // What stands beside the token in the target would stay there.
+        for seen in [&found].into_iter().chain(&target) {
+            bond_kept(project, seen)?;
+        }
+        let there = target.as_ref().is_some_and(|target| same(ctx, target, &found));
         if let Some(other) = target.as_ref().filter(|_| !there && !self.overwrite) {
             return Err(self.taken(&found, other));
         }
         // What cannot be removed is not doubled.
         keep::removable(ctx, from, wanted).await?;
-        let print = fingerprint.to_string();
+        let print = found.secret.fingerprint().to_string();
         if there {
             ctx.log.note(format!("`{to}` has this token already ({print})"));
         } else {
             let change = Change {
-                from: Some((*from).to_owned()),
+                from: Some(from.clone()),
                 replaced: target.as_ref().and_then(print_of),
                 ..self.change("move_token", to, &print)
             };
@@ -151,19 +164,89 @@ impl Way<'_> {
             step("put");
         }
         progress.is(Stage::Removing);
-        let removed = audited(ctx, wanted.sandbox, self.change("remove_token", from, &print), async {
-            keep::remove(ctx, from, wanted).await
-        });
-        removed.await.map_err(|error| {
-            error.hint(format!("the token is in `{to}` already; the same call finishes once this is mended"))
-        })?;
-        step("removed");
-        if *from != ENV {
+        // Carried through where the operation is cancelled: while a token may be nowhere but here, it is not dropped.
+        let (way, its_ctx) = (self.clone(), ctx.clone());
+        let carried = tokio::spawn(async move { way.take_out(&its_ctx, &found).await });
+        carried.await.unwrap_or_else(|_| Err(Error::new(Kind::Internal, "a removal broke off")))?;
+        if from != ENV {
             self.gone(ctx).await?;
         }
         progress.is(Stage::Moved);
         self.say_order(ctx);
         Ok(Moved { moved: true, fingerprint: print })
+    }
+
+    /// Removes from the source what the target has, if it is still that, and looks whether the target has it afterwards:
+    /// two names may stand for one place.
+    async fn take_out(&self, ctx: &Ctx, found: &Found) -> Result<()> {
+        let Self { wanted, from, to, .. } = self;
+        let now = keep::get(ctx, from, wanted).await?;
+        if !now.is_some_and(|now| same(ctx, &now, found)) {
+            return Err(Error::new(
+                Kind::Store,
+                format!(
+                    "`{from}` was changed meanwhile, so nothing was removed there; `{to}` has what was there before"
+                ),
+            )
+            .hint("`list_project_tokens()` shows what the stores have now; `test_project_token()` says what works")
+            .field("state", "changed")
+            .field("store", from.as_str())
+            .field("token_name", wanted.token_name.as_str()));
+        }
+        let change = self.change("remove_token", from, &found.secret.fingerprint().to_string());
+        audited(ctx, wanted.sandbox, change, keep::remove(ctx, from, wanted)).await.map_err(|error| {
+            error.hint(format!("the token is in `{to}` already; the same call finishes once this is mended"))
+        })?;
+        step("removed");
+        match keep::get(ctx, to, wanted).await {
+            Ok(Some(kept)) if same(ctx, &kept, found) => Ok(()),
+            Ok(_) => {
+                let what = format!(
+                    "`{from}` and `{to}` are one place under two names: what was removed from `{from}` was gone from `{to}`"
+                );
+                Err(self.put_back(ctx, found, what, "one_place").await)
+            }
+            Err(error) => {
+                let what = format!(
+                    "whether `{to}` still has the token after its removal from `{from}` cannot be told ({})",
+                    error.message
+                );
+                Err(self.put_back(ctx, found, what, "unknown").await)
+            }
+        }
+    }
+
+    /// Puts the token back where it was, or else where it was to go: it may be nowhere else by now.
+    async fn put_back(&self, ctx: &Ctx, found: &Found, what: String, state: &'static str) -> Error {
+        let Self { wanted, from, to, .. } = self;
+        let print = found.secret.fingerprint().to_string();
+        let mut failures = Vec::new();
+        let mut back = None;
+        for store in [from, to] {
+            let change = self.change("set_token", store, &print);
+            let put = keep::put(ctx, store, wanted, &found.secret, &found.form);
+            match audited(ctx, wanted.sandbox, change, put).await {
+                Ok(()) => {
+                    back = Some(store);
+                    break;
+                }
+                Err(error) => failures.push(format!("`{store}`: {}", error.message)),
+            }
+        }
+        let error = |message: String| {
+            let error = Error::new(Kind::Store, message).field("state", state).field("store", to.as_str());
+            error.field("token_name", wanted.token_name.as_str())
+        };
+        if let Some(store) = back {
+            return error(format!("{what}; the token was put back into `{store}`"))
+                .hint("a token is moved between two places: give another store as `to`");
+        }
+        let left = if from == ENV {
+            "the variable of this session still has it: move it to another store before R ends"
+        } else {
+            "copy it from the project's API page in REDCap, and store it with `set_project_token()`"
+        };
+        error(format!("{what}; the token ({print}) could not be put back ({})", failures.join("; "))).hint(left)
     }
 
     /// Nothing in the source. Where the target has a token, an earlier call did it all.
@@ -175,7 +258,7 @@ impl Way<'_> {
         }
         Err(Error::new(Kind::TokenMissing, format!("`{from}` has nothing under `{name}`, so there is nothing to move"))
             .hint("`list_project_tokens()` shows which store has a token")
-            .field("store", *from)
+            .field("store", from.as_str())
             .field("token_name", name))
     }
 
@@ -191,13 +274,13 @@ impl Way<'_> {
         Error::new(Kind::Store, message)
             .hint("`overwrite = TRUE` replaces it; `test_project_token()` says whether the one that is used works")
             .field("state", "taken")
-            .field("store", *to)
+            .field("store", to.as_str())
             .field("token_name", name)
     }
 
     /// What was removed must not be found again.
     async fn gone(&self, ctx: &Ctx) -> Result<()> {
-        if keep::get(ctx, self.from, self.wanted).await?.is_some() {
+        if keep::get(ctx, &self.from, &self.wanted).await?.is_some() {
             ctx.log.warning(format!(
                 "`{}` still gives a token for this project, under its short name or in another version",
                 self.from
@@ -207,7 +290,7 @@ impl Way<'_> {
     }
 
     fn say_order(&self, ctx: &Ctx) {
-        if !ctx.settings.order.iter().any(|name| name == self.to) {
+        if !ctx.settings.order.contains(&self.to) {
             let order = ctx.settings.order.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
             ctx.log.warning(format!("`{}` is not among the stores that are asked ({order}): add it", self.to));
         }
@@ -229,10 +312,10 @@ pub(super) fn relocate(arguments: &Arguments, session: &Session) -> Result<Task>
     let (seen, names) = (progress.clone(), (from.clone(), to.clone()));
     let task = io::start(move |log| async move {
         let ctx = Ctx { log, ..ctx };
-        let wanted = wanted_for(&ctx, &project, sandbox)?;
-        let way = Way { project: &project, wanted: &wanted, from: &from, to: &to, overwrite };
+        let (project, wanted) = entry_for(&ctx, &project, sandbox)?;
+        let way = Way { project, wanted, from, to, overwrite };
         let done = way.go(&ctx, &progress).await?;
-        let unset = (from == ENV && done.moved).then(|| wanted.token_name.as_str().to_owned());
+        let unset = (way.from == ENV && done.moved).then(|| way.wanted.token_name.as_str().to_owned());
         Ok(Value::list([
             ("moved", done.moved.into()),
             ("fingerprint", done.fingerprint.into()),
@@ -250,13 +333,14 @@ pub(super) fn remove(arguments: &Arguments, session: &Session) -> Result<Task> {
     let ctx = ctx_with(session, Environment::take(&project.token_name), &[&store])?;
     io::start(move |log| async move {
         let ctx = Ctx { log, ..ctx };
-        let wanted = wanted_for(&ctx, &project, sandbox)?;
-        let way = Way { project: &project, wanted: &wanted, from: &store, to: &store, overwrite: false };
-        let found = keep::get(&ctx, &store, &wanted).await?;
+        let (project, wanted) = entry_for(&ctx, &project, sandbox)?;
+        let way = Way { project, wanted, from: store.clone(), to: store.clone(), overwrite: false };
+        let wanted = &way.wanted;
+        let found = keep::get(&ctx, &store, wanted).await?;
         let fingerprint = found.as_ref().and_then(print_of);
         if found.is_some() {
             let change = Change { fingerprint: fingerprint.clone(), ..way.change("remove_token", &store, "") };
-            audited(&ctx, sandbox, change, keep::remove(&ctx, &store, &wanted)).await?;
+            audited(&ctx, sandbox, change, keep::remove(&ctx, &store, wanted)).await?;
             if store != ENV {
                 way.gone(&ctx).await?;
             }

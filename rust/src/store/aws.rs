@@ -267,12 +267,20 @@ impl AwsStore {
         answer::current(reply.status, &reply.body).map_err(told)
     }
 
-    async fn write(&self, name: &TokenName, secret: &Secret) -> Result<()> {
+    /// The name of a secret that is to be written or removed. Where the version before is read, the newest is none that
+    /// anybody has looked at: it is neither replaced nor removed.
+    fn to_change(&self, name: &TokenName) -> Result<String> {
         let name = self.secret_name(name.as_str(), "").ok_or_else(by_short_name)?;
         if self.settings.stage == Stage::Previous {
-            let message = "`aws.stage` is `AWSPREVIOUS`, so a token that is put there would not be read";
+            let message =
+                "`aws.stage` is `AWSPREVIOUS`, so a token that is put there would not be read, and none is removed";
             return Err(error("read_only", message).hint("take `aws.stage` out of the settings to use the newest"));
         }
+        Ok(name)
+    }
+
+    async fn write(&self, name: &TokenName, secret: &Secret) -> Result<()> {
+        let name = self.to_change(name)?;
         let place = self.place().await?.ok_or_else(not_here)?;
         let there = self.current(&place, &name).await?;
         let value = Raw::new(std::mem::take(&mut *secret.for_store()));
@@ -308,19 +316,33 @@ impl AwsStore {
     /// Removes a secret at once, with all of its versions: one that is marked for deletion makes each look-up an error,
     /// and no other can have its name for a month.
     async fn take_away(&self, name: &TokenName) -> Result<bool> {
-        let name = self.secret_name(name.as_str(), "").ok_or_else(by_short_name)?;
+        let name = self.to_change(name)?;
         let place = self.place().await?.ok_or_else(not_here)?;
-        let Some(there) = self.current(&place, &name).await? else { return Ok(false) };
-        let trouble = self.trouble(&place, &name, Action::Delete);
-        if answer::has_other_fields(&there, self.settings.field.as_deref()) {
-            return Err(trouble.other_fields());
+        if !self.is_alone(&place, &name).await? {
+            return Ok(false);
         }
+        let trouble = self.trouble(&place, &name, Action::Delete);
         let mut body = json::room(name.len() * 6 + 80);
         let members = json::object(&[("SecretId", name.as_bytes())]).unwrap_or_default();
         body.extend_from_slice(members.strip_suffix(b"}").unwrap_or(&members));
         body.extend_from_slice(b",\"ForceDeleteWithoutRecovery\":true}");
         let reply = place.service().ask(Action::Delete, body, Some(&place.identity)).await?;
         answer::done(reply.status, &reply.body).map(|()| true).map_err(|said| trouble.error(&said))
+    }
+
+    /// Whether a secret is there; an error where it holds more than a token.
+    async fn is_alone(&self, place: &Place<'_>, name: &str) -> Result<bool> {
+        let Some(there) = self.current(place, name).await? else { return Ok(false) };
+        if answer::has_other_fields(&there, self.settings.field.as_deref()) {
+            return Err(self.trouble(place, name, Action::Delete).other_fields());
+        }
+        Ok(true)
+    }
+
+    async fn can_take_away(&self, name: &TokenName) -> Result<()> {
+        let name = self.to_change(name)?;
+        let place = self.place().await?.ok_or_else(not_here)?;
+        self.is_alone(&place, &name).await.map(drop)
     }
 
     async fn look(&self) -> Result<State> {
@@ -359,6 +381,10 @@ impl Store for AwsStore {
 
     fn remove<'a>(&'a self, name: &'a TokenName) -> Pending<'a, bool> {
         Box::pin(self.take_away(name))
+    }
+
+    fn removable<'a>(&'a self, wanted: &'a Wanted) -> Pending<'a, ()> {
+        Box::pin(self.can_take_away(&wanted.token_name))
     }
 
     fn state(&self) -> Pending<'_, State> {

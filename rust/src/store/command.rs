@@ -160,10 +160,16 @@ impl CommandStore {
         }
     }
 
-    async fn take_away(&self, name: &TokenName) -> Result<bool> {
+    /// How the program is called to remove what stands under a name.
+    fn to_take_away(&self, name: &TokenName) -> Result<(&CommandSettings, &Path, Vec<String>)> {
         let (line, program) = self.here().map_err(not_here)?;
         let arguments = line.remove.as_ref().ok_or_else(|| self.only_read())?;
         let arguments = filled(arguments, name.as_str(), "").ok_or_else(by_short_name)?;
+        Ok((line, program, arguments))
+    }
+
+    async fn take_away(&self, name: &TokenName) -> Result<bool> {
+        let (line, program, arguments) = self.to_take_away(name)?;
         self.only_a_token(line, program, name).await?;
         match self.run(program, arguments, None).await? {
             End::Exited(0, _) => Ok(true),
@@ -179,10 +185,7 @@ impl CommandStore {
     }
 
     async fn can_take_away(&self, name: &TokenName) -> Result<()> {
-        let (line, program) = self.here().map_err(not_here)?;
-        if line.remove.is_none() {
-            return Err(self.only_read());
-        }
+        let (line, program, _) = self.to_take_away(name)?;
         self.only_a_token(line, program, name).await
     }
 

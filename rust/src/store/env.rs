@@ -16,7 +16,7 @@ use crate::ctx::{Ctx, Events};
 use crate::error::{Error, Kind, Result};
 use crate::net::Net;
 use crate::project::Settings;
-use crate::token::{Secret, TokenName};
+use crate::token::{FormRule, Secret, TokenName};
 
 pub(super) const NAME: &str = "env";
 
@@ -106,12 +106,14 @@ impl fmt::Debug for Environment {
 }
 
 pub(super) fn open(ctx: &Ctx) -> Box<dyn Store> {
-    Box::new(EnvStore { env: ctx.env.clone(), log: ctx.log.clone() })
+    Box::new(EnvStore { env: ctx.env.clone(), log: ctx.log.clone(), rule: ctx.settings.token_form.clone() })
 }
 
 struct EnvStore {
     env: Environment,
     log: Events,
+    /// Which two values are one token.
+    rule: FormRule,
 }
 
 impl EnvStore {
@@ -129,12 +131,12 @@ impl EnvStore {
     async fn with_files<T: Send + 'static>(
         &self,
         wanted: &Wanted,
-        work: impl FnOnce(&Places, &TokenName, &Secret) -> Result<T> + Send + 'static,
+        work: impl FnOnce(&Places, &TokenName, &Secret, &FormRule) -> Result<T> + Send + 'static,
     ) -> Result<Option<T>> {
         let Some(value) = self.read(wanted)?.value.filter(|value| !value.is_blank()) else { return Ok(None) };
         let secret = to_compare(value.bytes());
-        let (places, name) = (self.env.places.clone(), wanted.token_name.clone());
-        let done = on_own_thread(NAME, LIMIT, move || work(&places, &name, &secret)).await?;
+        let (places, name, rule) = (self.env.places.clone(), wanted.token_name.clone(), self.rule.clone());
+        let done = on_own_thread(NAME, LIMIT, move || work(&places, &name, &secret, &rule)).await?;
         done.map(Some).ok_or_else(|| {
             Error::new(Kind::File, "the file that sets the variable could not be edited in time")
                 .hint("look whether the device that it is on answers, and try again")
@@ -220,7 +222,7 @@ mod tests {
     use crate::token::{Form, FormRule};
 
     fn store_of(env: Environment) -> EnvStore {
-        EnvStore { env, log: Events::none() }
+        EnvStore { env, log: Events::none(), rule: FormRule::Redcap }
     }
 
     /// What a child process, started with the variable set by the system, finds under the name.

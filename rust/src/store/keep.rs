@@ -44,7 +44,7 @@ pub(crate) async fn put(ctx: &Ctx, store: &str, wanted: &Wanted, secret: &Secret
         named(error, source, wanted).hint(wrote)
     })?;
     let (back, _) = found(answer, &ctx.settings.token_form, source);
-    if back.is_some_and(|back| back.secret.fingerprint() == secret.fingerprint()) {
+    if back.is_some_and(|back| back.secret.is(secret, &ctx.settings.token_form)) {
         return Ok(());
     }
     let name = wanted.token_name.as_str();
@@ -273,6 +273,18 @@ mod tests {
         let world = World::new("exit 7");
         let error = world.put(&token).unwrap_err();
         assert!(!error.hints.iter().any(|hint| hint.contains("took the token")), "{error:?}");
+    }
+
+    #[test]
+    fn a_store_that_folds_letter_case_gives_something_else_back_where_case_counts() {
+        let mut world = World::new("tr a-f A-F > \"$file\"");
+        let token = random_token().to_lowercase();
+        world.put(&token).unwrap();
+        world.ctx.settings.token_form = FormRule::parse("32").unwrap();
+        let (secret, form) =
+            Secret::seal(Zeroizing::new(b"abcdef00000000000000000000000001".to_vec()), &FormRule::Redcap);
+        let error = block_on(put(&world.ctx, "command", &wanted(NAME), &secret, &form)).unwrap_err();
+        assert_eq!(field(&error, "state"), "read_back");
     }
 
     #[test]

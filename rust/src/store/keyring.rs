@@ -16,7 +16,7 @@ use super::raw::Raw;
 use super::{Answer, Pending, Reach, State, Store, Wanted, to_compare};
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
-use crate::token::{Secret, TokenName};
+use crate::token::{FormRule, Secret, TokenName};
 
 #[cfg(target_os = "linux")]
 use secret_service as system;
@@ -125,10 +125,16 @@ struct Access {
     bus: SessionBus,
     /// Whether the keyring may ask a person for its password. Without, no dialog ever opens.
     interactive: bool,
+    /// Which two values are one token.
+    rule: FormRule,
 }
 
 pub(super) fn open(ctx: &Ctx) -> Box<dyn Store> {
-    let access = Access { bus: ctx.env.bus.clone(), interactive: ctx.settings.interactive };
+    let access = Access {
+        bus: ctx.env.bus.clone(),
+        interactive: ctx.settings.interactive,
+        rule: ctx.settings.token_form.clone(),
+    };
     let also_short = ctx.settings.stores.keyring.short_name;
     Box::new(KeyringStore { access, limit: LIMIT, also_short })
 }
@@ -188,7 +194,7 @@ impl Store for KeyringStore {
             }
             let mut removed = system::remove(access, &names[0])?;
             if let (Some(name), [own, Some(short)]) = (names.get(1), values.as_slice())
-                && own.as_ref().is_none_or(|own| same_token(own, short))
+                && own.as_ref().is_none_or(|own| same_token(own, short, &access.rule))
             {
                 removed |= system::remove(access, name)?;
             }
@@ -222,9 +228,9 @@ fn names(wanted: &Wanted) -> Vec<String> {
     names
 }
 
-/// Whether two values are one token, in whatever letter case and with or without a line break.
-fn same_token(one: &Raw, other: &Raw) -> bool {
-    to_compare(one.bytes()).fingerprint() == to_compare(other.bytes()).fingerprint()
+/// Whether two values are one token by the rule in force, with or without a line break.
+fn same_token(one: &Raw, other: &Raw, rule: &FormRule) -> bool {
+    to_compare(one.bytes()).is(&to_compare(other.bytes()), rule)
 }
 
 /// An error of the keyring. `state` is the fact for programs.

@@ -16,7 +16,7 @@ use super::step::step;
 use super::to_compare;
 use crate::error::{Error, Kind, Result};
 use crate::file::{self, Links, Unfit, fault};
-use crate::token::{Secret, TokenName};
+use crate::token::{FormRule, Secret, TokenName};
 
 /// The largest file that is edited.
 const CAP: usize = 1 << 20;
@@ -76,8 +76,10 @@ pub(super) struct Removed {
 ///
 /// # Errors
 /// As [`remove`].
-pub(super) fn removable(places: &Places, name: &TokenName, secret: &Secret) -> Result<bool> {
-    Ok(holder(places, name, secret)?.0.is_some())
+pub(super) fn removable(places: &Places, name: &TokenName, secret: &Secret, rule: &FormRule) -> Result<bool> {
+    let Some((opened, _)) = holder(places, name, secret, rule)?.0 else { return Ok(false) };
+    opened.replaceable()?;
+    Ok(true)
 }
 
 /// Takes the lines that set this token out of the first file that has one; `None` where no file has. Every other byte
@@ -85,8 +87,8 @@ pub(super) fn removable(places: &Places, name: &TokenName, secret: &Secret) -> R
 ///
 /// # Errors
 /// `file`: the file cannot be edited, or sets the name in more than one way; nothing was changed.
-pub(super) fn remove(places: &Places, name: &TokenName, secret: &Secret) -> Result<Option<Removed>> {
-    let (Some((opened, lines)), others) = holder(places, name, secret)? else { return Ok(None) };
+pub(super) fn remove(places: &Places, name: &TokenName, secret: &Secret, rule: &FormRule) -> Result<Option<Removed>> {
+    let (Some((opened, lines)), others) = holder(places, name, secret, rule)? else { return Ok(None) };
     let mut warnings = opened.warnings(&lines, secret);
     let (path, numbers) = (opened.path.clone(), lines.iter().map(|line| line.number).collect());
     opened.replace_without(&lines)?;
@@ -100,13 +102,18 @@ type Holder = (Opened, Vec<Line>);
 
 /// The first file that sets this token, with its lines, and what there is to say of the other ones. Which one R read is
 /// not known for certain, so that one of them sets something else is an error only where none has the token.
-fn holder(places: &Places, name: &TokenName, secret: &Secret) -> Result<(Option<Holder>, Vec<String>)> {
+fn holder(
+    places: &Places,
+    name: &TokenName,
+    secret: &Secret,
+    rule: &FormRule,
+) -> Result<(Option<Holder>, Vec<String>)> {
     let mut first = None;
     let mut others = Vec::new();
     let mut errors = Vec::new();
     for path in &places.0 {
         let seen = Opened::at(path, name).and_then(|opened| {
-            opened.map(|opened| opened.lines(name, secret).map(|lines| (opened, lines))).transpose()
+            opened.map(|opened| opened.lines(name, secret, rule).map(|lines| (opened, lines))).transpose()
         });
         match seen {
             Ok(None) => {}
@@ -177,10 +184,10 @@ impl Opened {
     }
 
     /// The lines that set this token under its name. None: it is not set here.
-    fn lines(&self, name: &TokenName, secret: &Secret) -> Result<Vec<Line>> {
+    fn lines(&self, name: &TokenName, secret: &Secret, rule: &FormRule) -> Result<Vec<Line>> {
         let lines = assignments(&self.content, name.as_str());
         let same = |line: &Line| match &line.value {
-            Given::Plain(value) => to_compare(value).fingerprint() == secret.fingerprint(),
+            Given::Plain(value) => to_compare(value).is(secret, rule),
             Given::Composed => false,
         };
         if lines.iter().all(same) {
@@ -230,15 +237,10 @@ impl Opened {
 
     /// Puts a file without these lines in the place of this one, and wipes what this one held.
     fn replace_without(mut self, lines: &[Line]) -> Result<()> {
+        self.has_one_name()?;
         let failed = |e: &std::io::Error| fault(&self.path, "cannot be edited", e);
-        if !file::only_name(&self.metadata) {
-            // Under its second name the token would stay.
-            return Err(Unfit::SeveralNames.at(&self.path, "cannot be edited"));
-        }
         let new = without(&self.content, lines);
-        let mut name = self.real.file_name().unwrap_or_default().to_owned();
-        name.push(".keycap-new");
-        let beside = self.real.with_file_name(name);
+        let beside = self.beside();
         // A left-over of a killed process: the lock says that nobody is at it.
         let _ = fs::remove_file(&beside);
         let written = self.write_beside(&beside, &new).map_err(|e| failed(&e)).and_then(|()| {
@@ -267,6 +269,33 @@ impl Opened {
         // That it could not be wiped is what happens on many devices unseen; the documentation says so.
         drop(wiped);
         Ok(())
+    }
+
+    /// Fails where [`Opened::replace_without`] is known to fail. An empty file is made beside this one and taken away:
+    /// nothing else tells what the folder, its device and the owner allow.
+    fn replaceable(&self) -> Result<()> {
+        self.has_one_name()?;
+        let beside = self.beside();
+        let _ = fs::remove_file(&beside);
+        let tried = self.write_beside(&beside, b"").and_then(|()| fs::remove_file(&beside));
+        tried.map_err(|e| {
+            let _ = fs::remove_file(&beside);
+            fault(&self.path, "cannot be edited", &e)
+        })
+    }
+
+    /// Under its second name the token would stay.
+    fn has_one_name(&self) -> Result<()> {
+        if file::only_name(&self.metadata) {
+            return Ok(());
+        }
+        Err(Unfit::SeveralNames.at(&self.path, "cannot be edited"))
+    }
+
+    fn beside(&self) -> PathBuf {
+        let mut name = self.real.file_name().unwrap_or_default().to_owned();
+        name.push(".keycap-new");
+        self.real.with_file_name(name)
     }
 
     fn write_beside(&self, beside: &Path, content: &[u8]) -> std::io::Result<()> {

@@ -165,14 +165,23 @@ impl VaultStore {
         Ok(current)
     }
 
-    async fn write(&self, name: &TokenName, secret: &Secret) -> Result<()> {
+    /// Where a name is to be put or removed, and the way there. Where an older version is read, the newest is none that
+    /// anybody has looked at: it is neither replaced nor removed.
+    fn to_change(&self, name: &TokenName) -> Result<(&ServerUrl, &Entrance, String)> {
         let (server, entrance) = self.here().ok_or_else(|| error("not_here", NOT_HERE))?;
         let path = self.path(name.as_str(), "").ok_or_else(by_short_name)?;
         if let Some(version) = self.settings.version {
-            let message =
-                format!("`vault.version` pins version {version}, so a token that is put there would not be read");
+            let message = format!(
+                "`vault.version` pins version {version}, so a token that is put there would not be read, and none is \
+                 removed"
+            );
             return Err(error("read_only", message).hint("take `vault.version` out of the settings to use the newest"));
         }
+        Ok((server, entrance, path))
+    }
+
+    async fn write(&self, name: &TokenName, secret: &Secret) -> Result<()> {
+        let (server, entrance, path) = self.to_change(name)?;
         let api = self.api(server, entrance)?;
         let session = login::log_in(&api, &self.settings, entrance).await?;
         let result = self.write_with(&api, &session, &path, server, secret).await;
@@ -201,8 +210,7 @@ impl VaultStore {
     }
 
     async fn take_away(&self, name: &TokenName) -> Result<bool> {
-        let Some((server, entrance)) = self.here() else { return Err(error("not_here", NOT_HERE)) };
-        let path = self.path(name.as_str(), "").ok_or_else(by_short_name)?;
+        let (server, entrance, path) = self.to_change(name)?;
         let api = self.api(server, entrance)?;
         let session = login::log_in(&api, &self.settings, entrance).await?;
         let result = self.take_away_with(&api, &session, &path, server).await;
@@ -220,15 +228,35 @@ impl VaultStore {
         server: &ServerUrl,
     ) -> Result<bool> {
         let trouble = self.trouble(server, path, Doing::Removing);
-        let current = self.current(api, session, path, &trouble).await?;
-        if !current.there {
+        if !self.is_alone(api, session, path, &trouble).await? {
             return Ok(false);
-        }
-        if answer::has_other_fields(&current.reply.body, self.settings.kv, &self.settings.field) {
-            return Err(trouble.other_fields());
         }
         let reply = api.delete(&self.at("metadata", path), session.token()).await?;
         self.done(&trouble, api, session, &reply).await.map(|()| true)
+    }
+
+    /// Whether a secret is there; an error where it holds more than a token.
+    async fn is_alone(
+        &self,
+        api: &Api<'_>,
+        session: &login::Session,
+        path: &str,
+        trouble: &Trouble<'_>,
+    ) -> Result<bool> {
+        let current = self.current(api, session, path, trouble).await?;
+        if current.there && answer::has_other_fields(&current.reply.body, self.settings.kv, &self.settings.field) {
+            return Err(trouble.other_fields());
+        }
+        Ok(current.there)
+    }
+
+    async fn can_take_away(&self, name: &TokenName) -> Result<()> {
+        let (server, entrance, path) = self.to_change(name)?;
+        let api = self.api(server, entrance)?;
+        let session = login::log_in(&api, &self.settings, entrance).await?;
+        let result = self.is_alone(&api, &session, &path, &self.trouble(server, &path, Doing::Removing)).await;
+        session.end(&api).await;
+        result.map(drop)
     }
 
     async fn done(&self, trouble: &Trouble<'_>, api: &Api<'_>, session: &login::Session, reply: &Reply) -> Result<()> {
@@ -281,6 +309,10 @@ impl Store for VaultStore {
 
     fn remove<'a>(&'a self, name: &'a TokenName) -> Pending<'a, bool> {
         Box::pin(self.take_away(name))
+    }
+
+    fn removable<'a>(&'a self, wanted: &'a Wanted) -> Pending<'a, ()> {
+        Box::pin(self.can_take_away(&wanted.token_name))
     }
 
     fn state(&self) -> Pending<'_, State> {

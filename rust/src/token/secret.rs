@@ -49,6 +49,23 @@ impl Secret {
         Fingerprint::of(self.0.expose_secret())
     }
 
+    /// Whether two are one token: byte by byte, and in whatever letter case where the rule in force is REDCap's own and
+    /// both are of its form. Fingerprints fold the letter case of any form, so they do not say it. How long it takes
+    /// tells the length, and no character.
+    pub(crate) fn is(&self, other: &Self, rule: &FormRule) -> bool {
+        let (one, other) = (self.0.expose_secret(), other.0.expose_secret());
+        if one.len() != other.len() {
+            return false;
+        }
+        let folded = *rule == FormRule::Redcap && [one, other].iter().all(|bytes| rule.judge(bytes) == Form::Project);
+        let mut differs = 0;
+        for (one, other) in one.iter().zip(other) {
+            let bits = if folded { one.to_ascii_uppercase() ^ other.to_ascii_uppercase() } else { one ^ other };
+            differs = std::hint::black_box(differs | bits);
+        }
+        differs == 0
+    }
+
     /// What removes this token from texts that others wrote.
     pub(crate) fn scrubber(&self) -> Scrubber<'_> {
         Scrubber::new(self.0.expose_secret())
@@ -108,6 +125,25 @@ mod tests {
         }
         let (_, form) = Secret::seal(raw(&[&token[..], b"\n\n"].concat()), &FormRule::Redcap);
         assert!(matches!(form, Form::Malformed { n_chars: 33, .. }));
+    }
+
+    #[test]
+    fn letter_case_tells_two_tokens_apart_unless_both_are_of_redcaps_own_form() {
+        let own = FormRule::parse("20-64:+").unwrap();
+        let is = |one: &str, other: &str, rule: &FormRule| {
+            let seal = |text: &str| Secret::seal(raw(text.as_bytes()), rule).0;
+            seal(one).is(&seal(other), rule)
+        };
+        let upper = "ABCDEF00000000000000000000000001";
+        let lower = upper.to_lowercase();
+        assert!(
+            is(upper, &lower, &FormRule::Redcap) && is(upper, upper, &own) && is(upper, &format!("{upper}\n"), &own)
+        );
+        assert!(!is(upper, &lower, &own));
+        assert!(!is(upper, "ABCDEF00000000000000000000000002", &FormRule::Redcap));
+        assert!(!is(upper, &upper[1..], &FormRule::Redcap) && !is("", upper, &own));
+        // What is of another form than REDCap's is what it is, byte by byte.
+        assert!(!is(&upper[1..], &lower[1..], &FormRule::Redcap) && !is("passwort", "Passwort", &FormRule::Redcap));
     }
 
     #[test]

@@ -110,7 +110,8 @@ fn project() -> Project {
 fn go(ctx: &Ctx, from: &str, to: &str, overwrite: bool) -> Result<Moved> {
     let (project, progress) = (project(), Progress::new());
     let wanted = Wanted { token_name: token_name(NAME), short_name: "X".to_owned(), sandbox: false };
-    block_on(Way { project: &project, wanted: &wanted, from, to, overwrite }.go(ctx, &progress))
+    let (from, to) = (from.to_owned(), to.to_owned());
+    block_on(Way { project, wanted, from, to, overwrite }.go(ctx, &progress))
 }
 
 fn in_keyring() -> String {
@@ -278,4 +279,184 @@ fn stores_that_make_every_name_wait_are_asked_once_and_others_for_each_name() {
     }
     assert!(is_for_all_names(&error("locked"), true) && !is_for_all_names(&error("locked"), false));
     assert!(!is_for_all_names(&error("denied"), true));
+}
+
+/// What the environment of a test's own has for the store `command`, with settings as a file has them.
+fn with_program(ctx: &mut Ctx, table: &str) {
+    ctx.settings = crate::project::Settings::of_site(table).unwrap();
+    ctx.env = ctx.env.clone().for_stores(&ctx.settings, &ctx.net, &["command"]);
+}
+
+/// A program that keeps what it is given in a file of its folder, in the place of `pass`. `show` is said before a look-up.
+fn program_in(folder: &Path, show: &str) -> String {
+    use std::os::unix::fs::PermissionsExt;
+    let (place, program) = (folder.display(), folder.join("keeper"));
+    let script = format!(
+        "#!/bin/sh\nfile={place}/kept\ncase $1 in\nshow) {show}\n test -e \"$file\" || exit 1; cat \"$file\" ;;\n\
+         insert) cat > \"$file\" ;;\nrm) test -e \"$file\" || exit 1; rm \"$file\" ;;\nesac\n"
+    );
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    format!("[command]\npreset = \"pass\"\nprogram = \"{}\"\n", program.display())
+}
+
+fn state(error: &Error) -> String {
+    let found = error.fields.iter().find(|(name, _)| name == "state");
+    found.and_then(|(_, value)| value.as_text()).unwrap_or_default().to_owned()
+}
+
+#[test]
+fn between_two_names_for_one_place_the_token_stays_and_the_error_says_so() {
+    if done_in_a_session("between_two_names_for_one_place_the_token_stays_and_the_error_says_so") {
+        return;
+    }
+    let world = World::new();
+    for (from, to) in [("keyring", "command"), ("command", "keyring")] {
+        put_by_others(&world.token);
+        let mut ctx = ctx_at(world.folder.path());
+        with_program(&mut ctx, "[command]\npreset = \"secret-tool\"\n");
+        let before = if from == "keyring" { 0 } else { 4 };
+        let error = go(&ctx, from, to, false).unwrap_err();
+        assert_eq!(in_keyring(), world.token, "{from}");
+        assert_eq!((error.kind, state(&error).as_str()), (Kind::Store, "one_place"), "{error}");
+        assert!(error.message.contains("one place under two names"), "{error}");
+        let put_back = format!("set_token {from}");
+        assert_eq!(world.entries()[before..], [&format!("remove_token {from}"), "ok", &put_back, "ok"]);
+        no_trace(&world.token, &format!("{error:?}"));
+        clear();
+    }
+}
+
+#[test]
+fn a_source_that_was_changed_meanwhile_is_not_removed() {
+    if done_in_a_session("a_source_that_was_changed_meanwhile_is_not_removed") {
+        return;
+    }
+    let world = World::new();
+    let (folder, rotated) = (world.folder.path(), random_token());
+    std::fs::write(folder.join("kept"), &world.token).unwrap();
+    // Somebody rotates the token behind the first look at it.
+    let counts = format!("test -e {0}/seen && printf {rotated} > \"$file\"; touch {0}/seen", folder.display());
+    let mut ctx = ctx_at(folder);
+    with_program(&mut ctx, &program_in(folder, &counts));
+    let error = go(&ctx, "command", "keyring", false).unwrap_err();
+    assert_eq!((error.kind, state(&error).as_str()), (Kind::Store, "changed"), "{error}");
+    assert_eq!(std::fs::read_to_string(folder.join("kept")).unwrap(), rotated);
+    assert_eq!((in_keyring(), world.entries().len()), (world.token.clone(), 2));
+    for token in [&world.token, &rotated] {
+        no_trace(token, &format!("{error:?}"));
+    }
+}
+
+/// Where letter case counts, another token in the target is another one, whatever its fingerprint.
+#[test]
+fn a_token_in_another_letter_case_is_not_there_already_where_case_counts() {
+    if done_in_a_session("a_token_in_another_letter_case_is_not_there_already_where_case_counts") {
+        return;
+    }
+    let world = World::new();
+    let folder = world.folder.path();
+    let upper = "ABCDEF".repeat(5);
+    std::fs::write(folder.join("kept"), &upper).unwrap();
+    put_by_others(&upper.to_lowercase());
+    let mut ctx = ctx_at(folder);
+    with_program(&mut ctx, &program_in(folder, ""));
+    ctx.settings.token_form = crate::token::FormRule::parse("30").unwrap();
+    assert_eq!(state(&go(&ctx, "command", "keyring", false).unwrap_err()), "taken");
+    assert_eq!(std::fs::read_to_string(folder.join("kept")).unwrap(), upper);
+    assert!(go(&ctx, "command", "keyring", true).unwrap().moved);
+    assert_eq!((in_keyring(), folder.join("kept").exists()), (upper, false));
+}
+
+#[test]
+fn a_token_bound_elsewhere_by_what_stands_beside_it_goes_to_no_other_store() {
+    use crate::store::vault_kit::{ROOT, Server as Vault};
+    let vault = Vault::start();
+    let folder = tempfile::tempdir().unwrap();
+    let (token, at) = (random_token(), format!("secret/data/redcap/{NAME}"));
+    let mut ctx = ctx_at(folder.path());
+    with_program(&mut ctx, &program_in(folder.path(), ""));
+    ctx.settings.stores.vault = vault.settings();
+    ctx.settings.stores.vault.token_file = Some(vault.file("own-token", ROOT));
+    ctx.env = ctx.env.clone().for_stores(&ctx.settings, &ctx.net, &["command", "vault"]);
+    let holds = |origin: &str| {
+        let data = serde_json::json!({"token": token, "origin": origin});
+        vault.root("POST", &at, serde_json::json!({ "data": data }))
+    };
+    holds("https://redcap.other.example");
+    let error = go(&ctx, "vault", "command", false).unwrap_err();
+    assert_eq!(error.kind, Kind::Origin, "{error}");
+    assert!(error.message.contains("`https://redcap.other.example` by `vault`"), "{error}");
+    assert!(!folder.path().join("kept").exists() && !folder.path().join("data").exists());
+    // In the target, too: it would be refused there with each call.
+    std::fs::write(folder.path().join("kept"), &token).unwrap();
+    assert_eq!(go(&ctx, "command", "vault", true).unwrap_err().kind, Kind::Origin);
+    assert!(folder.path().join("kept").exists());
+    std::fs::remove_file(folder.path().join("kept")).unwrap();
+    holds("https://redcap.example.org");
+    assert!(go(&ctx, "vault", "command", false).unwrap().moved);
+    assert_eq!(std::fs::read_to_string(folder.path().join("kept")).unwrap().trim_end(), token);
+    assert_eq!(vault.try_root("GET", &at, serde_json::json!({})).0, 404);
+}
+
+#[test]
+fn a_copy_into_another_store_keeps_the_bond_too() {
+    let found = |origin: Option<&str>| {
+        let found = store::given(random_token().as_bytes(), &crate::token::FormRule::Redcap).unwrap();
+        Found { origin: origin.map(|origin| crate::net::Origin::parse(origin).unwrap()), ..found }
+    };
+    for good in [None, Some("https://redcap.example.org")] {
+        bond_kept(&project(), &found(good)).unwrap();
+    }
+    let error = bond_kept(&project(), &found(Some("https://redcap.other.example"))).unwrap_err();
+    assert_eq!(error.kind, Kind::Origin);
+}
+
+/// The error of an operation as the host starts it.
+fn fails(op: &str, args: Value, folder: &Path) -> Error {
+    let at = |name: &str| folder.join(name).display().to_string().into();
+    let session = Value::list([("config", at("config")), ("data", at("data")), ("session", at("session"))]);
+    let mut task = crate::border::start(op, args, &session).map_err(|error| panic!("{error}")).ok().unwrap();
+    loop {
+        if let io::Poll::Done(_, result) = task.poll(std::time::Duration::from_secs(10)) {
+            return result.unwrap_err();
+        }
+    }
+}
+
+#[test]
+fn an_object_that_is_no_entry_of_the_registry_moves_and_removes_nothing() {
+    const THIS: &str = "border::keep::tests::an_object_that_is_no_entry_of_the_registry_moves_and_removes_nothing";
+    let token = random_token();
+    if !inside() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("renviron");
+        let line = format!("{NAME}={token}\n");
+        crate::file::replace(&file, line.as_bytes(), crate::file::Readers::Owner).unwrap();
+        again_under(&[], THIS, |command| {
+            command.env(NAME, &token).env("R_ENVIRON_USER", &file).env("TEST_WORLD", folder.path());
+        });
+        assert_eq!(std::fs::read_to_string(file).unwrap(), line);
+        return;
+    }
+    let folder = PathBuf::from(std::env::var_os("TEST_WORLD").unwrap());
+    let object = || {
+        Value::list([
+            ("short_name", "X".into()),
+            ("redcap_uri", "https://redcap.example.org/api/".into()),
+            ("token_name", NAME.into()),
+        ])
+    };
+    for (op, args) in [
+        ("remove_token", vec![("store", "env".into())]),
+        ("move_token", vec![("from", "env".into()), ("to", "keyring".into()), ("overwrite", Value::Flag(false))]),
+        ("set_token", vec![("store", "keyring".into()), ("from", "env".into()), ("wipe", Value::Flag(false))]),
+    ] {
+        let args = args.into_iter().chain([("project", object())]);
+        let args = Value::List(args.map(|(name, value)| (name.to_owned(), value)).collect());
+        let error = fails(op, args, &folder);
+        assert_eq!(error.kind, Kind::Project, "{op}: {error}");
+        assert!(error.message.contains("not set up here as the object says"), "{op}: {error}");
+    }
+    assert!(!folder.join("data").exists());
 }

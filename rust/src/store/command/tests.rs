@@ -273,6 +273,7 @@ fn the_program_is_found_once_and_shown_and_where_there_is_none_the_look_up_goes_
     let name = token_name(NAME_C);
     in_state(block_on(open(&here).put(&name, &sealed(&token))).unwrap_err(), "read_only");
     in_state(block_on(open(&here).remove(&name)).unwrap_err(), "read_only");
+    in_state(block_on(open(&here).removable(&wanted(NAME_C))).unwrap_err(), "read_only");
     in_state(block_on(open(&nowhere).put(&name, &sealed(&token))).unwrap_err(), "not_here");
 }
 

@@ -138,7 +138,7 @@ fn read(service: &SecretService, access: &Access, name: &str) -> Result<Option<R
         }
     }
     let tokens: Vec<Secret> = hits.iter().map(|(_, value)| to_compare(value.bytes())).collect();
-    if tokens.iter().any(|token| token.fingerprint() != tokens[0].fingerprint()) {
+    if tokens.iter().any(|token| !token.is(&tokens[0], &access.rule)) {
         let items: Vec<&Item<'_>> = hits.iter().map(|(item, _)| item).collect();
         return Err(differing(service, name, &items, &tokens));
     }

@@ -44,7 +44,7 @@ fn ctx_here(interactive: bool) -> Ctx {
 }
 
 fn store(interactive: bool) -> KeyringStore {
-    let access = Access { bus: SessionBus::take(), interactive };
+    let access = Access { bus: SessionBus::take(), interactive, rule: crate::token::FormRule::Redcap };
     KeyringStore { access, limit: LIMIT, also_short: false }
 }
 

@@ -91,7 +91,7 @@ impl Folder {
 }
 
 fn removed_from(files: &[PathBuf], token: &str) -> Result<Option<Removed>> {
-    remove(&Places::at(files), &token_name(NAME), &secret(token))
+    remove(&Places::at(files), &token_name(NAME), &secret(token), &FormRule::Redcap)
 }
 
 #[test]
@@ -110,7 +110,10 @@ fn exactly_the_line_of_the_token_goes_however_it_is_written() {
     ] {
         let folder = Folder::new();
         let path = folder.write(".Renviron", format!("{before}{line}{after}"));
-        assert!(removable(&Places::at(std::slice::from_ref(&path)), &token_name(NAME), &secret(&token)).unwrap());
+        assert!(
+            removable(&Places::at(std::slice::from_ref(&path)), &token_name(NAME), &secret(&token), &FormRule::Redcap)
+                .unwrap()
+        );
         let removed = removed_from(std::slice::from_ref(&path), &token).unwrap().unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), format!("{before}{after}"));
         assert_eq!(removed.lines, [before.matches('\n').count() + 1]);
@@ -149,11 +152,27 @@ fn several_lines_go_if_all_are_the_token_and_otherwise_none_does_and_their_numbe
         let error = removed_from(std::slice::from_ref(&path), &token).unwrap_err();
         assert!(error.kind == Kind::File && error.message.contains(part), "{error}");
         assert!(!error.hints.is_empty());
-        assert_eq!(removable(&places, &token_name(NAME), &secret(&token)).unwrap_err().message, error.message);
+        assert_eq!(
+            removable(&places, &token_name(NAME), &secret(&token), &FormRule::Redcap).unwrap_err().message,
+            error.message
+        );
         no_trace(&token, &format!("{error:?}"));
         no_trace(&other, &format!("{error:?}"));
         assert_eq!(fs::read_to_string(&path).unwrap(), content);
     }
+}
+
+#[test]
+fn where_letter_case_counts_a_line_in_another_one_is_another_token() {
+    let token = random_token().to_uppercase().replace(|digit: char| digit.is_ascii_digit(), "A");
+    let folder = Folder::new();
+    let content = format!("{NAME}={}\n", token.to_lowercase());
+    let path = folder.write(".Renviron", &content);
+    let own = FormRule::parse("32").unwrap();
+    let error = remove(&Places::at(std::slice::from_ref(&path)), &token_name(NAME), &secret(&token), &own).unwrap_err();
+    assert!(error.message.contains("another value"), "{error}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), content);
+    assert!(removed_from(&[path], &token).unwrap().is_some());
 }
 
 #[test]
@@ -164,7 +183,7 @@ fn where_no_file_sets_it_nothing_is_touched() {
     let before = fs::metadata(&path).unwrap().modified().unwrap();
     assert!(removed_from(&[folder.path("absent"), path.clone()], &token).unwrap().is_none());
     assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), before);
-    assert!(!removable(&Places::at(&[path]), &token_name(NAME), &secret(&token)).unwrap());
+    assert!(!removable(&Places::at(&[path]), &token_name(NAME), &secret(&token), &FormRule::Redcap).unwrap());
 }
 
 #[test]
@@ -226,6 +245,28 @@ mod unix {
 
     fn line(token: &str) -> String {
         format!("A=1\n{NAME}={token}\n")
+    }
+
+    #[test]
+    fn what_cannot_be_replaced_is_not_removable_and_stays_as_it_is() {
+        let token = random_token();
+        let check = |path: &PathBuf| {
+            removable(&Places::at(std::slice::from_ref(path)), &token_name(NAME), &secret(&token), &FormRule::Redcap)
+        };
+        let folder = Folder::new();
+        let path = folder.write(".Renviron", line(&token));
+        assert!(check(&path).unwrap());
+        assert_eq!(folder.names(), [".Renviron"]);
+        // The folder takes no file of that name, whoever asks; for others than root it may be closed.
+        fs::create_dir(folder.path(".Renviron.keycap-new")).unwrap();
+        let error = check(&path).unwrap_err();
+        assert_eq!(error.kind, Kind::File);
+        no_trace(&token, &format!("{error:?}"));
+        fs::remove_dir(folder.path(".Renviron.keycap-new")).unwrap();
+        fs::hard_link(&path, folder.path("second")).unwrap();
+        let error = check(&path).unwrap_err();
+        assert!(error.message.contains("hard links"), "{error}");
+        assert_eq!((fs::read_to_string(&path).unwrap(), folder.names().len()), (line(&token), 2));
     }
 
     #[test]
@@ -314,7 +355,9 @@ mod unix {
         std::thread::scope(|scope| {
             for (n, token) in tokens.iter().enumerate() {
                 let places = Places::at(std::slice::from_ref(&path));
-                scope.spawn(move || remove(&places, &token_name(&format!("K_{n}")), &secret(token)).unwrap().unwrap());
+                scope.spawn(move || {
+                    remove(&places, &token_name(&format!("K_{n}")), &secret(token), &FormRule::Redcap).unwrap().unwrap()
+                });
             }
         });
         assert_eq!(fs::read_to_string(&path).unwrap(), "A=1\nB=2\n");

@@ -4,10 +4,14 @@ use serde_json::json;
 
 use super::super::*;
 use super::kit::*;
-use crate::store::testing::{block_on, no_trace, token_name};
+use crate::store::testing::{block_on, no_trace, token_name, wanted};
 
 fn put(store: &AwsStore, token: &str) -> Result<()> {
     block_on(store.put(&token_name(NAME_A), &sealed(token)))
+}
+
+fn removable(store: &AwsStore) -> Result<()> {
+    block_on(store.removable(&wanted(NAME_A)))
 }
 
 fn remove(store: &AwsStore) -> Result<bool> {
@@ -28,6 +32,11 @@ fn what_is_put_is_found_replaced_and_removed_with_all_of_its_versions() {
         &AwsStore { settings: AwsSettings { stage: Stage::Previous, ..store.settings.clone() }, ..store_of(&store) },
         &first,
     );
+    let previous =
+        AwsStore { settings: AwsSettings { stage: Stage::Previous, ..store.settings.clone() }, ..store_of(&store) };
+    in_state(&previous, remove(&previous).unwrap_err(), "read_only");
+    finds(&store, &second);
+    removable(&store).unwrap();
     assert!(remove(&store).unwrap());
     assert!(found(&store).unwrap().is_none());
     // Its name is free again at once.
@@ -54,6 +63,7 @@ fn a_field_is_written_beside_the_others_and_what_holds_more_than_a_token_is_not_
     server.now_holds(&json!({"owner": "lab", "token": "old", "origin": "https://redcap.example.org"}).to_string());
     put(&store, &token).unwrap();
     assert_eq!(inside(), json!({"owner": "lab", "token": token, "origin": "https://redcap.example.org"}));
+    in_state(&store, removable(&store).unwrap_err(), "field");
     let error = in_state(&store, remove(&store).unwrap_err(), "field");
     no_trace(&token, &format!("{error:?}"));
     finds(&store, &token);
@@ -106,6 +116,11 @@ fn where_nothing_is_set_up_nothing_is_written() {
     let name = crate::project::Template::parse("lab/{short_name}").unwrap();
     let short = store(AwsSettings { name, ..AwsSettings::default() }, &[], None);
     in_state(&short, put(&short, &token).unwrap_err(), "read_only");
+    // The newest version is not the one that is read.
+    for store in [&previous, &short] {
+        in_state(store, remove(store).unwrap_err(), "read_only");
+        in_state(store, removable(store).unwrap_err(), "read_only");
+    }
 }
 
 /// Asked for its state, the store says where it would ask and as whom, and signs nothing: as AWS refuses that, it is

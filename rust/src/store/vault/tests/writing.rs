@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::super::*;
 use super::kit::*;
-use crate::store::testing::{block_on, no_trace, token_name};
+use crate::store::testing::{block_on, no_trace, token_name, wanted};
 
 #[test]
 fn a_token_is_put_read_replaced_and_removed_with_all_of_its_versions() {
@@ -42,6 +42,11 @@ fn other_fields_stay_where_they_are_and_keep_the_secret_from_being_removed() {
     expected["token"] = second.clone().into();
     assert_eq!(there["data"]["data"], expected);
     assert_eq!(there["data"]["metadata"]["version"], 2);
+    block_on(store.removable(&wanted("REDCapSync_NOT_THERE"))).unwrap();
+    in_state(block_on(store.removable(&wanted(NAME_V))).unwrap_err(), "field");
+    let by_short =
+        server.store(|settings| settings.path = crate::project::Template::parse("lab/{short_name}").unwrap());
+    in_state(block_on(by_short.removable(&wanted(NAME_V))).unwrap_err(), "read_only");
     let error = in_state(block_on(store.remove(&name)).unwrap_err(), "field");
     no_trace(&second, &format!("{error:?}"));
 
@@ -75,6 +80,10 @@ fn what_may_not_be_written_is_not_and_the_right_that_is_missing_is_named() {
 
     let pinned = server.store(|settings| settings.version = Some(1));
     in_state(block_on(pinned.put(&name, &sealed(&token))).unwrap_err(), "read_only");
+    // The newest version is not the one that is read.
+    in_state(block_on(pinned.remove(&name)).unwrap_err(), "read_only");
+    in_state(block_on(pinned.removable(&wanted(NAME_V))).unwrap_err(), "read_only");
+    finds(&store, &token);
 
     // Somebody writes between our reading and our writing.
     let settings = server.settings();
