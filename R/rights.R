@@ -73,7 +73,10 @@
 #' check_project_rights(study("service"), needs = "export_deidentified", checked_by = manager)
 #'
 #' # What REDCap does not say, an administrator can state.
-#' declare_account("site_a", api_only = TRUE, inactivity = "90 days", by = "Dr. Ada Admin", until = "2031-01-31")
+#' declare_account(
+#'   "site_a", api_only = TRUE, inactivity = "90 days",
+#'   by = "Dr. Ada Admin", until = "2031-01-31"
+#' )
 #' rights <- check_project_rights("site_a", checked_by = manager)
 #' rights[rights$evidence %in% "declared", c("right", "held", "remark")]
 #'

@@ -128,7 +128,10 @@ run_sandbox <- function(port = 0, keep = interactive()) {
 #' sandbox_clear_faults(sandbox)
 #'
 #' # What a user may do, and how REDCap's newer versions write it.
-#' sandbox_set_rights(sandbox, "TEST_SITES", "least", api_import = 1, dag = "site_b", forms = list(outcome = 2))
+#' sandbox_set_rights(
+#'   sandbox, "TEST_SITES", "least",
+#'   api_import = 1, dag = "site_b", forms = list(outcome = 2)
+#' )
 #' sandbox_set_version(sandbox, "15.6.0")
 #' sites <- setup_project("TEST_SITES", redcap_uri = sandbox$redcap_uri)
 #' users <- export_users(sites)

@@ -70,7 +70,7 @@
 #'
 #' options(keycap.stores = NULL)
 #' unlink(home, recursive = TRUE)
-#' do.call(Sys.setenv, as.list(before[!is.na(before)]))
+#' if (!all(is.na(before))) do.call(Sys.setenv, as.list(before[!is.na(before)]))
 #' Sys.unsetenv(names(before)[is.na(before)])
 #' @export
 configure_stores <- function(order = NULL, vault = NULL, aws = NULL, command = NULL, keyring = NULL) {

@@ -43,9 +43,12 @@ hits_in_file <- function(file, token) {
 
 # The last line of the segment before.
 last_line_before <- function(file) {
+  if (!grepl("-[0-9]{6,}[.]jsonl$", file)) {
+    return(NULL)
+  }
   number <- as.integer(sub(".*-([0-9]{6,})[.]jsonl$", "\\1", basename(file)))
   before <- sub("[0-9]{6,}[.]jsonl$", sprintf("%06d.jsonl", number - 1L), file)
-  if (!is.na(number) && file.exists(before)) utils::tail(readLines(before, warn = FALSE), 1L)
+  if (file.exists(before)) utils::tail(readLines(before, warn = FALSE), 1L)
 }
 
 without_chain <- function(lines, before = NULL) {

@@ -1,8 +1,11 @@
 # A vault of a test's own: OpenBao on loopback, gone with the test. It is told what to hold by its own program; no token
 # is in an argument.
 
+# As it stood before a test made a world of its own, in which no variable of keycap's is set.
+bao_from_outside <- Sys.getenv("KEYCAP_TEST_BAO")
+
 bao_program <- function() {
-  program <- Sys.getenv("KEYCAP_TEST_BAO")
+  program <- bao_from_outside
   if (!nzchar(program)) {
     # In a checkout it is where `tools/setup.sh test` puts it.
     folder <- testthat::test_path("..", "..", "build", "openbao", "lib")

@@ -9,6 +9,7 @@ names_of_tested <- c(
 local_three <- function(frame = parent.frame()) {
   local_world(frame = frame)
   sandbox <- local_sandbox(frame = frame)
+  sandbox$projects <- sandbox$projects[1:3, ]
   projects <- lapply(sandbox$projects$short_name, setup_project, redcap_uri = sandbox$redcap_uri)
   list(sandbox = sandbox, names = sandbox$projects$short_name, projects = projects)
 }

@@ -187,7 +187,7 @@ test_that("batches bring what one call brings, with record ids that stay text", 
   expect_match(batches[1], "records[0]=100000&records[1]=007&records[2]=1e5&records[3]=r1", fixed = TRUE)
   expect_match(batches[3], "records[1]=r7", fixed = TRUE)
   expect_false(any(grepl("1e+05", server$asked(), fixed = TRUE)))
-  some <- export_records(server$project, records = c(100000, 7), batch_size = 1)
+  expect_warning(some <- export_records(server$project, records = c(100000, 7), batch_size = 1), "`7`", fixed = TRUE)
   expect_identical(some$id, "100000")
 })
 
