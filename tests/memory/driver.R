@@ -87,17 +87,23 @@ commands <- list(
       "imported"
     })
   },
-  # Into the keyring from wherever R has it; where the keyring has it already, there is nothing left to move.
+  # Into the keyring from wherever R has it; where the keyring has it already, there is nothing left to move. The sources
+  # have one keyring and the same names, one after the other.
   "move" = function(short_name) {
     seen({
-      move_project_token(kept[[short_name]], "env", "keyring")
+      move_project_token(kept[[short_name]], "env", "keyring", overwrite = TRUE)
       "moved"
     })
   },
+  # Out of the environment or the keyring; where the token comes from elsewhere there is nothing to remove. Where it is,
+  # keycap is asked: `Sys.getenv()` would make a copy of R's own.
   "remove" = function(short_name) {
     seen({
-      store <- if (nzchar(Sys.getenv(kept[[short_name]]$token_name))) "env" else "keyring"
-      if (remove_project_token(kept[[short_name]], store)) "removed" else "nothing there"
+      project <- kept[[short_name]]
+      source <- view_project_token(project)$source
+      store <- if (identical(source, "env")) "env" else "keyring"
+      removed <- remove_project_token(project, store)
+      if (removed || !identical(source, store)) "removed" else "nothing there"
     })
   },
   # A copy that must be found, so that a scan that finds nothing has something to find.
