@@ -39,7 +39,8 @@
 #'   or `NA`) and `works` (`NA` where it was not tested).
 #' @seealso [view_project_token()], [test_project_token()], [keycap_settings]
 #' @examplesIf .Platform$OS.type == "unix"
-#' # For this page, a store of its own: a stand-in for the password manager `pass`, which keeps one token in a folder.
+#' # For this page, a store of its own: a stand-in for the password manager `pass`, which
+#' # keeps one token in a folder.
 #' folder <- normalizePath(tempdir())
 #' pass <- file.path(folder, "pass")
 #' writeLines(c(

@@ -131,6 +131,7 @@ summary() {
 faults() {
   case $1 in
     check)
+      tail -n 6 "build/log/$1.log"
       grep -hE '\.\.\. (\[[^]]*\] )?(ERROR|WARNING)$' "build/log/$1.log"
       for file in build/check/keycap.Rcheck/tests/testthat.Rout*; do
         [ -f "$file" ] && grep -hE -A 14 '^── [0-9.]*.*(Failure|Error)' "$file"
