@@ -6,14 +6,14 @@ use std::path::Path;
 use toml::{Table as Toml, Value as Item};
 
 use super::arguments::{Arguments, Session, wrong};
+use super::audited::audited;
 use super::change::{Change, Fate};
-use super::{ctx_of, ctx_with, run_blocking};
-use crate::audit::{self, AuditLog, Entry, Outcome};
+use super::{ctx_of, ctx_with};
+use crate::audit;
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
 use crate::net::io::{self, Task};
 use crate::project::{Edit, StoreWish as Wish};
-use crate::redcap::{audit_folder, call_id};
 use crate::store::{self, Environment, Reach, State};
 use crate::value::{Column, Table, Value};
 
@@ -36,16 +36,15 @@ pub(super) fn configure(arguments: &Arguments, session: &Session) -> Result<Task
     let ctx = ctx_of(session, edit.settings.clone(), Environment::empty(), &[])?;
     let change = Change::new();
     let fate = change.clone();
-    let task = run_blocking(ctx, move |ctx| {
+    let task = io::start(move |events| async move {
+        let ctx = Ctx { log: events, ..ctx };
         let edit = if edit.names.is_empty() {
             ctx.log.note(format!("nothing to change: `{}` says so already", edit.path.display()));
             edit
         } else {
-            change.make(|begin| {
-                let prepared = Edit::prepared(source, &ctx.dirs, &wishes)?;
-                begin()?;
-                written(ctx, prepared)
-            })?
+            let dirs = ctx.dirs.clone();
+            let prepared = io::blocking(move || Edit::prepared(source, &dirs, &wishes)).await?;
+            change.carry_through(written(ctx.clone(), prepared)).await?
         };
         for (key, place) in &edit.outranked {
             ctx.log.note(format!("`{key}` stands in the file now; what counts is the {place}, which outranks it"));
@@ -63,24 +62,15 @@ pub(super) fn configure(arguments: &Arguments, session: &Session) -> Result<Task
 }
 
 /// The entry, the file, the outcome. Without the entry nothing is written.
-fn written(ctx: &Ctx, prepared: crate::project::Prepared) -> Result<Edit> {
-    let log = AuditLog::new(&audit_folder(ctx, false), ctx.clock.clone());
-    let call_id = call_id(ctx)?;
-    let change = audit::Change {
-        call_id: call_id.clone(),
+async fn written(ctx: Ctx, prepared: crate::project::Prepared) -> Result<Edit> {
+    let entry = audit::Change {
         action: "configure_stores",
         detail: Some(prepared.edit.names.join(", ")),
         ..audit::Change::default()
     };
-    log.note(&[Entry::Change(change)])?;
-    let started = ctx.clock.elapsed();
-    let written = prepared.write();
-    let class = written.as_ref().map_or_else(|error| error.kind.as_str(), |_| "ok").to_owned();
-    let duration = ctx.clock.elapsed().saturating_sub(started);
-    let noted = log.note(&[Entry::Changed(Outcome { call_id, class, duration, ..Outcome::default() })]);
-    let edit = written?;
+    let edit = audited(&ctx, false, entry, io::blocking(move || prepared.write())).await?;
     ctx.log.note(format!("wrote `{}`: {}", edit.path.display(), edit.names.join(", ")));
-    noted.map(|()| edit)
+    Ok(edit)
 }
 
 fn wishes(arguments: &Arguments) -> Result<Vec<Wish>> {

@@ -9,9 +9,21 @@ use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use super::raw::Raw;
+use crate::net::Origin;
 
 /// Members of one object at most.
 const MOST_MEMBERS: usize = 1000;
+
+/// The member beside a token that names the only server that the token may go to.
+pub(super) const ORIGIN: &str = "origin";
+
+/// The origin that stands beside a token, if one does; `None` where what stands there is no origin.
+#[expect(clippy::option_option, reason = "not there and not usable are different answers")]
+pub(super) fn origin(fields: &Fields<'_>) -> Option<Option<Origin>> {
+    let Some(said) = fields.get(ORIGIN).filter(|said| said.get() != "null") else { return Some(None) };
+    let text = unescaped(said)?;
+    Origin::parse(std::str::from_utf8(&text).ok()?).ok().map(Some)
+}
 
 /// A buffer of a known size: one that grows leaves copies behind.
 pub(super) fn room(size: usize) -> Zeroizing<Vec<u8>> {

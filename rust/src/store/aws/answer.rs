@@ -6,11 +6,8 @@ use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use super::Raw;
-use super::json::{self, Fields, room, unescaped};
+use super::json::{self, Fields, ORIGIN, origin, room, unescaped};
 use crate::net::Origin;
-
-/// The field beside the token that binds it to a server.
-const ORIGIN: &str = "origin";
 
 /// What a reply says.
 #[derive(Debug)]
@@ -120,17 +117,7 @@ fn token(mut text: Zeroizing<Vec<u8>>, field: Option<&str>) -> Said {
     let Some(fields) = fields(&text) else { return Said::NotJson };
     let Some(value) = fields.get(field) else { return Said::NoField };
     let Some(mut value) = unescaped(value) else { return Said::NotText };
-    let origin = match fields.get(ORIGIN).filter(|origin| origin.get() != "null") {
-        None => None,
-        Some(origin) => {
-            let text = unescaped(origin);
-            let text = text.as_ref().and_then(|text| std::str::from_utf8(text).ok());
-            match text.and_then(|text| Origin::parse(text).ok()) {
-                Some(origin) => Some(origin),
-                None => return Said::BadOrigin,
-            }
-        }
-    };
+    let Some(origin) = origin(&fields) else { return Said::BadOrigin };
     Said::Secret { value: Raw::new(std::mem::take(&mut *value)), origin }
 }
 

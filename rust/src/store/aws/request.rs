@@ -12,6 +12,7 @@ use super::chain::Identity;
 use super::json::room;
 use super::trouble::{error, unreachable};
 use crate::error::{Error, Kind, Result};
+use crate::hex::hex;
 use crate::net::{Client, Outbound, ServerUrl, WipedBody};
 
 /// What a reply has at most: a secret has 64 KiB, and a character of it may take six in JSON.
@@ -93,15 +94,6 @@ impl Service<'_> {
         }
         Ok(Reply { status: answer.status, body: reply, request_id })
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }
 
 /// An id that makes a request that writes one that is done once, as AWS wants it: a UUID.

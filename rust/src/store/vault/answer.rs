@@ -6,12 +6,9 @@ use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use super::Raw;
-use super::json::{self, Fields, member, room, unescaped};
+use super::json::{self, Fields, ORIGIN, member, origin, room, unescaped};
 use crate::net::Origin;
 use crate::project::KvVersion;
-
-/// The field beside the token that binds it to a server.
-const ORIGIN: &str = "origin";
 
 /// What a reply says.
 #[derive(Debug)]
@@ -112,17 +109,7 @@ pub(super) fn secret(status: u16, bytes: &[u8], kv: KvVersion, field: &str) -> S
     };
     let Some(value) = fields.get(field) else { return Said::NoField };
     let Some(value) = unescaped(value) else { return Said::NotText };
-    let origin = match fields.get(ORIGIN).filter(|origin| origin.get() != "null") {
-        None => None,
-        Some(origin) => {
-            let text = unescaped(origin);
-            let text = text.as_ref().and_then(|text| std::str::from_utf8(text).ok());
-            match text.and_then(|text| Origin::parse(text).ok()) {
-                Some(origin) => Some(origin),
-                None => return Said::BadOrigin,
-            }
-        }
-    };
+    let Some(origin) = origin(&fields) else { return Said::BadOrigin };
     let mut value = value;
     Said::Secret { value: Raw::new(std::mem::take(&mut *value)), request_id, origin }
 }
