@@ -26,7 +26,8 @@
 #'
 #' @param project A project from [setup_project()] or [load_project()], or its short name.
 #' @param store The store that the token goes into: `"keyring"`, or `"vault"`, `"aws"` or `"command"` where your
-#'   settings set it up. A locked keyring asks for its password where you are there.
+#'   settings set it up. A locked keyring asks for its password where you are there. To try things out at a sandbox:
+#'   `"sandbox"`, which is this session's and takes nothing for another server.
 #' @param from The store that the token is taken from, such as `"env"`.
 #' @param fd The number of a descriptor.
 #' @param file The path of a file.
@@ -39,31 +40,14 @@
 #'   or `NA`) and `works` (`NA` where it was not tested).
 #' @seealso [view_project_token()], [test_project_token()], [keycap_settings]
 #' @examplesIf .Platform$OS.type == "unix"
-#' # For this page, a store of its own: a stand-in for the password manager `pass`, which
-#' # keeps one token in a folder.
-#' folder <- normalizePath(tempdir())
-#' pass <- file.path(folder, "pass")
-#' writeLines(c(
-#'   "#!/bin/sh",
-#'   sprintf("case $1 in show) cat '%s/kept' ;; insert) cat > '%s/kept' ;; esac", folder, folder)
-#' ), pass)
-#' Sys.chmod(pass, "700")
-#' old <- Sys.getenv("R_USER_CONFIG_DIR", NA)
-#' Sys.setenv(R_USER_CONFIG_DIR = folder)
-#' config <- tools::R_user_dir("keycap", "config")
-#' dir.create(config, recursive = TRUE)
-#' writeLines(
-#'   c('stores = ["command"]', "[command]", 'preset = "pass"', sprintf('program = "%s"', pass)),
-#'   file.path(config, "config.toml")
-#' )
-#'
-#' # The sandbox issues a token into a file that is ours alone; R does not read it.
+#' # The sandbox issues a token into a file that is ours alone; R does not read it. For what goes
+#' # to a sandbox there is a store `sandbox`, which lasts as long as the sandbox.
 #' sandbox <- start_sandbox()
 #' file <- tempfile()
 #' sandbox_issue_token(sandbox, "TEST", "exporter", to = file)
 #' project <- setup_project("MINE", redcap_uri = sandbox$redcap_uri)
 #'
-#' set <- set_project_token(project, store = "command", file = file, wipe = TRUE, test = TRUE)
+#' set <- set_project_token(project, store = "sandbox", file = file, wipe = TRUE, test = TRUE)
 #' set
 #' file.exists(file)
 #' view_project_token(project)
@@ -73,13 +57,12 @@
 #' writeLines("not a token", file)
 #' Sys.chmod(file, "600")
 #' tryCatch(
-#'   set_project_token(project, store = "command", file = file),
+#'   set_project_token(project, store = "sandbox", file = file),
 #'   keycap_error_token_form = function(e) writeLines(conditionMessage(e))
 #' )
 #'
+#' unlink(file)
 #' stop_sandbox(sandbox)
-#' if (is.na(old)) Sys.unsetenv("R_USER_CONFIG_DIR") else Sys.setenv(R_USER_CONFIG_DIR = old)
-#' unlink(c(file, pass, file.path(folder, "kept"), config), recursive = TRUE)
 #' @export
 set_project_token <- function(
   project,

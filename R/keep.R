@@ -73,11 +73,12 @@
 #'
 #' list_project_tokens(c("MINE", "TEST"))
 #'
-#' # Into the keyring of the operating system, where there is one:
-#' if (interactive()) move_project_token(project, from = "env", to = "keyring")
-#'
-#' remove_project_token(project, store = "env")
+#' # Out of the file. In earnest it goes `to = "keyring"`, `"vault"`, `"aws"` or `"command"`.
+#' move_project_token(project, from = "env", to = "sandbox")
 #' readLines(renviron)
+#' list_project_tokens("MINE")
+#'
+#' remove_project_token(project, store = "sandbox")
 #'
 #' if (is.na(before)) Sys.unsetenv("R_ENVIRON_USER") else Sys.setenv(R_ENVIRON_USER = before)
 #' stop_sandbox(sandbox)

@@ -115,8 +115,8 @@ run_sandbox <- function(port = 0, keep = interactive()) {
 #' # A token of our own. It is good for this sandbox and for nothing else.
 #' file <- tempfile()
 #' sandbox_issue_token(sandbox, "TEST", "exporter", to = file)
-#' Sys.setenv(MY_SANDBOX_TOKEN = readLines(file))
-#' project <- setup_project("TEST", redcap_uri = sandbox$redcap_uri, token_name = "MY_SANDBOX_TOKEN")
+#' project <- setup_project("MINE", redcap_uri = sandbox$redcap_uri)
+#' set_project_token(project, store = "sandbox", file = file, wipe = TRUE)
 #' isTRUE(test_project_token(project))
 #'
 #' sandbox_suspend_user(sandbox, "exporter")
@@ -141,8 +141,6 @@ run_sandbox <- function(port = 0, keep = interactive()) {
 #' isTRUE(suppressWarnings(test_project_token(project)))
 #'
 #' stop_sandbox(sandbox)
-#' Sys.unsetenv("MY_SANDBOX_TOKEN")
-#' unlink(file)
 #' @export
 sandbox_issue_token <- function(sandbox, short_name, user, to) {
   call <- quote(sandbox_issue_token())

@@ -40,7 +40,7 @@ pub(super) fn set(arguments: &Arguments, session: &Session) -> Result<Task> {
         let ctx = Ctx { log, ..ctx };
         let project = bound(&ctx, &project, sandbox)?;
         let wanted = wanted(&ctx, &project, sandbox)?;
-        keep::takes_tokens(&ctx, &store).await?;
+        keep::takes_tokens(&ctx, &store, &wanted).await?;
         let question = Question {
             project: project.short_name.as_str().to_owned(),
             token_name: project.token_name.as_str().to_owned(),
@@ -202,7 +202,7 @@ pub(super) fn ask_too(ctx: &Ctx, store: &str) -> String {
 /// A token that no look-up finds, or not first, will surprise somebody.
 async fn say_what_counts(ctx: &Ctx, wanted: &Wanted, store: &str, print: &str) {
     let name = wanted.token_name.as_str();
-    if !ctx.settings.order.iter().any(|asked| asked == store) {
+    if !store::asked_for(ctx, wanted).iter().any(|asked| asked == store) {
         ctx.log
             .warning(format!("`{store}` is not among the stores that are asked for a token: {}", ask_too(ctx, store)));
         return;

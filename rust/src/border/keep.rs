@@ -25,7 +25,7 @@ const ENV: &str = "env";
 /// A store by its name, as an argument gives it.
 fn store_named(arguments: &Arguments, argument: &str) -> Result<String> {
     let name = arguments.text(argument)?;
-    if store::names().any(|known| known == name) {
+    if store::names().chain([store::SANDBOX]).any(|known| known == name) {
         return Ok(name);
     }
     let known: Vec<String> = store::names().map(|known| format!("`{known}`")).collect();
@@ -290,7 +290,7 @@ impl Way {
     }
 
     fn say_order(&self, ctx: &Ctx) {
-        if !ctx.settings.order.contains(&self.to) {
+        if !store::asked_for(ctx, &self.wanted).contains(&self.to) {
             let order = ctx.settings.order.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
             ctx.log.warning(format!("`{}` is not among the stores that are asked ({order}): add it", self.to));
         }
@@ -493,17 +493,17 @@ async fn answers(
         return seen.into_iter().map(|sighting| (sighting.source.to_owned(), sighting.answer)).collect();
     }
     let mut answers = Vec::new();
-    for source in &ctx.settings.order {
-        let answer = match given_up.get(source) {
+    for source in store::asked_for(ctx, wanted) {
+        let answer = match given_up.get(&source) {
             Some(error) => Err(error.clone()),
-            None => keep::get(ctx, source, wanted).await,
+            None => keep::get(ctx, &source, wanted).await,
         };
         if let Err(error) = &answer
             && is_for_all_names(error, ctx.settings.interactive)
         {
             given_up.insert(source.clone(), error.clone());
         }
-        answers.push((source.clone(), answer));
+        answers.push((source, answer));
     }
     answers
 }

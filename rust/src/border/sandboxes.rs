@@ -12,6 +12,7 @@ use crate::net::ServerUrl;
 use crate::net::io::{self, Task, blocking};
 use crate::project::Registries;
 use crate::sandbox::{self, Child, Config};
+use crate::store;
 use crate::value::{Column, Table, Value};
 
 /// The sandboxes that this process started, by process id. Locked on the host's thread alone, which is the one that
@@ -115,7 +116,8 @@ pub(super) fn stop(arguments: &Arguments, session: &Session) -> Result<Task> {
             if let Some(mut child) = child {
                 let uri = child.redcap_uri().to_owned();
                 child.end();
-                Registries::new(&dirs).forget_session(ServerUrl::parse(&uri)?.origin())?;
+                let names = Registries::new(&dirs).forget_session(ServerUrl::parse(&uri)?.origin())?;
+                store::forget_sandbox(&dirs, &names);
             }
             Ok(Value::Nothing)
         })

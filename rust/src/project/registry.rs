@@ -338,15 +338,17 @@ impl Registries {
         Ok(others.find(|entry| entry.is_called(name) && !is_sample(entry)))
     }
 
-    /// Forgets this session's projects at an origin: that of a sandbox that has ended.
-    pub(crate) fn forget_session(&self, origin: &Origin) -> Result<()> {
+    /// Forgets this session's projects at an origin: that of a sandbox that has ended. Answers the names of their tokens.
+    pub(crate) fn forget_session(&self, origin: &Origin) -> Result<Vec<TokenName>> {
         let there = |project: &Project| project.redcap_uri.origin() == origin;
         if !self.read(Kept::Session)?.iter().any(there) {
-            return Ok(());
+            return Ok(Vec::new());
         }
         self.change(Kept::Session, |projects| {
-            projects.retain(|project| !there(project));
-            Ok(())
+            let (gone, left) = std::mem::take(projects).into_iter().partition(there);
+            *projects = left;
+            let gone: Vec<Project> = gone;
+            Ok(gone.into_iter().map(|project| project.token_name).collect())
         })
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::{Found, Open, Reach, STORES, State, Store, Wanted, find, found, names, unknown_store};
+use super::{Found, Open, Reach, STORES, State, Store, Wanted, find, found, names, sandbox, unknown_store};
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
 use crate::token::{Form, Secret};
@@ -17,7 +17,7 @@ use crate::token::{Form, Secret};
 /// # Errors
 /// `argument`: no such store, or a forbidden one. `store`: it is there and fails.
 pub(crate) async fn get(ctx: &Ctx, store: &str, wanted: &Wanted) -> Result<Option<Found>> {
-    let store = opened(ctx, store)?;
+    let store = opened(ctx, store, wanted)?;
     let source = store.name();
     let answer = store.get(wanted).await.map_err(|error| named(error, source, wanted))?;
     let (found, remark) = found(answer, &ctx.settings.token_form, source);
@@ -36,7 +36,7 @@ pub(crate) async fn put(ctx: &Ctx, store: &str, wanted: &Wanted, secret: &Secret
     if *form != Form::Project {
         return Err(Error::new(Kind::Internal, "what is no project token was about to be stored"));
     }
-    let store = opened(ctx, store)?;
+    let store = opened(ctx, store, wanted)?;
     let source = store.name();
     store.put_for(wanted, secret).await.map_err(|error| named(error, source, wanted))?;
     let answer = store.get(wanted).await.map_err(|error| {
@@ -59,8 +59,8 @@ pub(crate) async fn put(ctx: &Ctx, store: &str, wanted: &Wanted, secret: &Secret
 ///
 /// # Errors
 /// As [`get`]; `store` too where the store is not on this machine or is only read.
-pub(crate) async fn takes_tokens(ctx: &Ctx, store: &str) -> Result<()> {
-    let store = opened(ctx, store)?;
+pub(crate) async fn takes_tokens(ctx: &Ctx, store: &str, wanted: &Wanted) -> Result<()> {
+    let store = opened(ctx, store, wanted)?;
     let source = store.name();
     let (state, message) = match store.state().await.map_err(|error| error.field("store", source))?.reach {
         Reach::Ready | Reach::Locked => return Ok(()),
@@ -79,7 +79,7 @@ pub(crate) async fn takes_tokens(ctx: &Ctx, store: &str) -> Result<()> {
 /// # Errors
 /// As [`get`].
 pub(crate) async fn remove(ctx: &Ctx, store: &str, wanted: &Wanted) -> Result<bool> {
-    let store = opened(ctx, store)?;
+    let store = opened(ctx, store, wanted)?;
     let source = store.name();
     store.remove_for(wanted).await.map_err(|error| named(error, source, wanted))
 }
@@ -89,7 +89,7 @@ pub(crate) async fn remove(ctx: &Ctx, store: &str, wanted: &Wanted) -> Result<bo
 /// # Errors
 /// As [`get`]; `file`: the file that sets a variable cannot be edited.
 pub(crate) async fn removable(ctx: &Ctx, store: &str, wanted: &Wanted) -> Result<()> {
-    let store = opened(ctx, store)?;
+    let store = opened(ctx, store, wanted)?;
     let source = store.name();
     store.removable(wanted).await.map_err(|error| named(error, source, wanted))
 }
@@ -141,7 +141,17 @@ fn silent(name: &str, patience: Duration) -> Error {
         .field("state", "no_answer")
 }
 
-pub(super) fn opened(ctx: &Ctx, name: &str) -> Result<Box<dyn Store>> {
+/// The sandbox's store is there for what goes to a sandbox, and for nothing else.
+pub(super) fn opened(ctx: &Ctx, name: &str, wanted: &Wanted) -> Result<Box<dyn Store>> {
+    if name == sandbox::NAME {
+        if wanted.sandbox {
+            return Ok(sandbox::open(ctx));
+        }
+        let message = "the store `sandbox` holds tokens of a sandbox that this session started, and of no other server";
+        return Err(Error::new(Kind::Argument, message)
+            .hint(format!("take one of {}", names().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")))
+            .field("store", sandbox::NAME));
+    }
     allowed(ctx, name)?;
     find(ctx, name).ok_or_else(|| unknown_store("store", name))
 }

@@ -31,7 +31,7 @@ pub(crate) async fn get_key(ctx: &Ctx, store: &str, name: &TokenName) -> Result<
 /// # Errors
 /// As [`keep::get`]; `store` also where the store takes nothing, or gives something else back.
 pub(crate) async fn put_key(ctx: &Ctx, store: &str, name: &TokenName, key: &[u8]) -> Result<()> {
-    let opened = keep::opened(ctx, store)?;
+    let opened = keep::opened(ctx, store, &wanted(name))?;
     opened.put(name, &as_secret(key)).await?;
     match get_key(ctx, store, name).await? {
         Some(back) if *back == key => Ok(()),

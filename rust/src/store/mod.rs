@@ -28,6 +28,7 @@ pub(crate) use command::run_program;
 pub use env::Environment;
 pub(crate) use key::{from_hex, get_key, put_key, store_for_key};
 use raw::Raw;
+pub(crate) use sandbox::{NAME as SANDBOX, forget as forget_sandbox};
 
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
@@ -247,12 +248,13 @@ async fn sightings(stores: Vec<Result<Box<dyn Store>>>, ctx: &Ctx, wanted: &Want
     sightings
 }
 
-/// The stores that are asked for a name. A sandbox's own token names are asked of nobody else, so that a
-/// user's real token of the same name never gets there.
+/// The stores that are asked for a name. For a sandbox, its own store comes first. The sandbox's own token names are asked
+/// of nobody else, so that a user's real token of the same name never gets there.
 fn opened(ctx: &Ctx, wanted: &Wanted, asked: Asked) -> Vec<Result<Box<dyn Store>>> {
     if wanted.sandbox && sandbox::sample(&wanted.token_name).is_some() {
         return vec![Ok(sandbox::open(ctx))];
     }
+    let of_sandbox = wanted.sandbox.then(|| Ok(sandbox::open(ctx)));
     // A slip in what the site forbids would forbid nothing.
     let slip = ctx.settings.stores.forbidden.iter().find(|name| !names().any(|known| known == *name));
     if let Some(slip) = slip {
@@ -263,7 +265,13 @@ fn opened(ctx: &Ctx, wanted: &Wanted, asked: Asked) -> Vec<Result<Box<dyn Store>
         (Asked::Binding, Ok(store)) => store.binds(),
         _ => true,
     };
-    stores.filter(is_asked).collect()
+    of_sandbox.into_iter().chain(stores).filter(is_asked).collect()
+}
+
+/// The stores of the order for a name, by their names.
+pub(crate) fn asked_for(ctx: &Ctx, wanted: &Wanted) -> Vec<String> {
+    let of_sandbox = wanted.sandbox.then(|| sandbox::NAME.to_owned());
+    of_sandbox.into_iter().chain(ctx.settings.order.iter().cloned()).collect()
 }
 
 fn find(ctx: &Ctx, name: &str) -> Option<Box<dyn Store>> {

@@ -157,7 +157,7 @@ fn a_sandbox_is_asked_alone_for_its_own_names_and_for_no_other() {
 }
 
 #[test]
-fn no_setting_reaches_the_sandboxs_tokens_and_it_takes_none() {
+fn no_setting_reaches_the_sandboxs_tokens_and_its_samples_are_constants() {
     let mut ctx = ctx();
     ctx.settings.order = vec!["sandbox".to_owned()];
     assert_eq!(block_on(look_up(&ctx, &wanted("REDCapSync_TEST"))).unwrap_err().kind, Kind::Argument);
@@ -167,7 +167,43 @@ fn no_setting_reaches_the_sandboxs_tokens_and_it_takes_none() {
     let (secret, _) = Secret::seal(Raw::new(random_token().into_bytes()).into_inner(), &FormRule::Redcap);
     assert_eq!(block_on(store.put(&name, &secret)).unwrap_err().kind, Kind::Store);
     assert_eq!(block_on(store.remove(&name)).unwrap_err().kind, Kind::Store);
-    assert_eq!(block_on(store.state()).unwrap().reach, Reach::ReadOnly);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_sandboxs_store_keeps_tokens_for_the_session_and_for_what_goes_to_a_sandbox() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let mut ctx = ctx();
+    ctx.dirs.session = folder.path().to_owned();
+    let name = token_name("REDCapSync_OWN");
+    ctx.env = Environment::with(&name, random_token().as_bytes());
+    let of_sandbox = Wanted { sandbox: true, ..wanted("REDCapSync_OWN") };
+    let (secret, form) = Secret::seal(Raw::new(random_token().into_bytes()).into_inner(), &FormRule::Redcap);
+
+    let elsewhere = wanted("REDCapSync_OWN");
+    let error = block_on(keep::put(&ctx, SANDBOX, &elsewhere, &secret, &form)).unwrap_err();
+    assert!(error.kind == Kind::Argument && error.message.contains("of no other server"), "{error:?}");
+    assert!(!folder.path().join("sandbox_tokens").exists());
+
+    block_on(keep::put(&ctx, SANDBOX, &of_sandbox, &secret, &form)).unwrap();
+    let mode = |path: &str| std::fs::metadata(folder.path().join(path)).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode("sandbox_tokens"), mode("sandbox_tokens/REDCapSync_OWN")), (0o700, 0o600));
+    // It comes before the stores of the order, and is no store of any other server.
+    let found = block_on(look_up(&ctx, &of_sandbox)).unwrap().unwrap();
+    assert_eq!((found.source, found.secret.fingerprint()), (SANDBOX, secret.fingerprint()));
+    assert_eq!(block_on(look_up(&ctx, &elsewhere)).unwrap().unwrap().source, "env");
+    assert_eq!(asked_for(&ctx, &of_sandbox)[0], SANDBOX);
+    assert!(!asked_for(&ctx, &elsewhere).contains(&SANDBOX.to_owned()));
+
+    assert!(block_on(keep::remove(&ctx, SANDBOX, &of_sandbox)).unwrap());
+    assert!(!block_on(keep::remove(&ctx, SANDBOX, &of_sandbox)).unwrap());
+    assert_eq!(block_on(look_up(&ctx, &of_sandbox)).unwrap().unwrap().source, "env");
+
+    // A sandbox that ends takes its tokens along.
+    block_on(keep::put(&ctx, SANDBOX, &of_sandbox, &secret, &form)).unwrap();
+    forget_sandbox(&ctx.dirs, &[name]);
+    assert_eq!(block_on(look_up(&ctx, &of_sandbox)).unwrap().unwrap().source, "env");
 }
 
 #[test]
@@ -360,6 +396,6 @@ fn secrets_are_sealed_and_put_away_in_this_room_only() {
     assert_eq!(files_with("Secret::seal("), ["store/mod.rs"]);
     assert_eq!(
         files_with(".for_store()"),
-        ["store/aws.rs", "store/command.rs", "store/key.rs", "store/keyring.rs", "store/vault.rs"]
+        ["store/aws.rs", "store/command.rs", "store/key.rs", "store/keyring.rs", "store/sandbox.rs", "store/vault.rs"]
     );
 }
