@@ -96,6 +96,7 @@ run_sandbox <- function(port = 0, keep = interactive()) {
 #' @param short_name The short name of one of its projects: see `sandbox$projects`.
 #' @param user The name of one of its users.
 #' @param to The new file that the new token is written to, readable by you alone.
+#' @param days_ago How many days ago the token was made, as the project's log has it: up to 65535.
 #' @param suspended `FALSE` ends the suspension.
 #' @param kind The kind of fault.
 #' @param ... For `sandbox_set_fault()` its details, by name. For `sandbox_set_rights()` rights by their names in a user
@@ -142,12 +143,12 @@ run_sandbox <- function(port = 0, keep = interactive()) {
 #'
 #' stop_sandbox(sandbox)
 #' @export
-sandbox_issue_token <- function(sandbox, short_name, user, to) {
+sandbox_issue_token <- function(sandbox, short_name, user, to, days_ago = 0) {
   call <- quote(sandbox_issue_token())
   if (missing(to)) {
     abort_missing("to", call)
   }
-  sandbox_tokens("issue", sandbox, short_name, user, to, call)
+  sandbox_tokens("issue", sandbox, short_name, user, to, call, days_ago = check_whole(days_ago, "days_ago", call))
 }
 
 #' @rdname sandbox_issue_token
@@ -230,7 +231,7 @@ sandbox_clear_faults <- function(sandbox) {
   sandbox_command(sandbox, list(do = "clear"), quote(sandbox_clear_faults()))
 }
 
-sandbox_tokens <- function(do, sandbox, short_name, user, to, call) {
+sandbox_tokens <- function(do, sandbox, short_name, user, to, call, ...) {
   if (missing(short_name)) {
     abort_missing("short_name", call)
   }
@@ -241,7 +242,8 @@ sandbox_tokens <- function(do, sandbox, short_name, user, to, call) {
     do = do,
     project = check_string(short_name, "short_name", call),
     user = check_string(user, "user", call),
-    to = absolute_path(check_string(to, "to", call, null = TRUE))
+    to = absolute_path(check_string(to, "to", call, null = TRUE)),
+    ...
   )
   sandbox_command(sandbox, command, call)
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -21,8 +22,9 @@ enum Command {
     Projects,
     /// Lists the users and their tokens' projects.
     Users,
-    /// Gives a user a token in a project where there is none yet; writes it to a new file.
-    Issue { project: String, user: String, to: Option<PathBuf> },
+    /// Gives a user a token in a project where there is none yet; writes it to a new file. The project's log says that it
+    /// was made so many days ago.
+    Issue { project: String, user: String, to: Option<PathBuf>, days_ago: Option<u16> },
     /// Gives a user a new token; the old one is dead at once.
     Regenerate { project: String, user: String, to: Option<PathBuf> },
     /// Takes a user's token away.
@@ -139,19 +141,19 @@ fn apply(world: &mut World, command: Command) -> Result<Value, String> {
     match command {
         Command::Projects => Ok(json!({ "projects": projects(world) })),
         Command::Users => Ok(json!({ "users": users(world) })),
-        Command::Issue { project, user, to } => {
+        Command::Issue { project, user, to, days_ago } => {
             known(world, &project, &user)?;
             if world.tokens.has(&project, &user) {
                 return Err(format!("`{user}` has a token in `{project}` already: `regenerate` replaces it"));
             }
-            new_token(world, &project, &user, to.as_deref(), "Create API token")
+            new_token(world, &project, &user, to.as_deref(), "Create API token", days_ago.unwrap_or_default())
         }
         Command::Regenerate { project, user, to } => {
             known(world, &project, &user)?;
             if !world.tokens.has(&project, &user) {
                 return Err(format!("`{user}` has no token in `{project}`: `issue` makes one"));
             }
-            new_token(world, &project, &user, to.as_deref(), "User regenerate own API token")
+            new_token(world, &project, &user, to.as_deref(), "User regenerate own API token", 0)
         }
         Command::Revoke { project, user } => {
             known(world, &project, &user)?;
@@ -338,13 +340,23 @@ fn note(world: &mut World, project: &str, user: &str, details: &str) {
 }
 
 /// Makes a token, writes it to its file (if it cannot be written, nothing has changed) and sets it.
-fn new_token(world: &mut World, project: &str, user: &str, to: Option<&Path>, details: &str) -> Result<Value, String> {
+fn new_token(
+    world: &mut World,
+    project: &str,
+    user: &str,
+    to: Option<&Path>,
+    details: &str,
+    days_ago: u16,
+) -> Result<Value, String> {
     let token = random_token()?;
     if let Some(path) = to {
         write_token(path, &token).map_err(|error| format!("the file for the token cannot be made: {error}"))?;
     }
     world.tokens.set(project, user, token);
-    note(world, project, user, details);
+    let time = SystemTime::now() - Duration::from_secs(u64::from(days_ago) * 86_400);
+    if let Some(project) = world.project_mut(project) {
+        project.note_at(time, user, Line::new("Manage/Design", details));
+    }
     Ok(Value::Null)
 }
 

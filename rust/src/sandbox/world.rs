@@ -65,12 +65,18 @@ const LOG_LENGTH: usize = 10_000;
 impl Project {
     /// Writes a line to the project's log.
     pub(super) fn note(&mut self, user: &str, line: Line) {
+        self.note_at(SystemTime::now(), user, line);
+    }
+
+    /// The same, at a time of the past.
+    pub(super) fn note_at(&mut self, time: SystemTime, user: &str, line: Line) {
         if self.log.len() == LOG_LENGTH {
             self.log.pop_front();
         }
-        let time = time::minute(SystemTime::now());
+        let time = time::minute(time);
         let Line { action, details, record } = line;
-        self.log.push_back(Entry { time, user: user.to_owned(), action, details, record });
+        let place = self.log.partition_point(|entry| entry.time <= time);
+        self.log.insert(place, Entry { time, user: user.to_owned(), action, details, record });
     }
 
     pub(super) fn has(&self, record: &str) -> bool {

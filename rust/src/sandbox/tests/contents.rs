@@ -188,6 +188,13 @@ fn the_log_has_the_users_reads_and_the_tokens_events() {
     let time = log[0]["timestamp"].as_str().unwrap();
     assert_eq!(time.len(), "2024-02-29 08:15".len());
     assert_eq!(ask(&mut site, "TEST", &[("content", "log"), ("endTime", "2000-01-01 00:00")]), json!([]));
+
+    // A token that was made long ago stands where its time puts it.
+    site.admin(json!({"do": "issue", "project": "TEST", "user": "importer", "days_ago": 200}));
+    let log = ask(&mut site, "TEST", &[("content", "log")]);
+    let oldest = log.as_array().unwrap().last().unwrap();
+    assert_eq!((&oldest["username"], &oldest["details"]), (&json!("importer"), &json!("Create API token")));
+    assert!(oldest["timestamp"].as_str().unwrap() < time);
     let token = site.token("TEST", "exporter");
     assert_eq!(site.post(&[("token", &token), ("content", "log")]).status, 403);
 }
