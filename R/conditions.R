@@ -72,7 +72,8 @@
 #' @section Safeguards:
 #' * `keycap_error_audit`: The audit log takes no entry, so no call was made. *What to do:* Free space, or mend the
 #'   permissions of the log's folder.
-#' * `keycap_error_policy`: A policy forbids the call. *What to do:* Ask who set it.
+#' * `keycap_error_policy`: A policy refuses the call: the field `rule` says which rule, the message what is so.
+#'   *What to do:* As the message says: a new token, a grant, another store, fewer rights. [policy_status()] shows all rules.
 #' * `keycap_error_limit`: The limit of calls gave no permit. *What to do:* Wait. REDCap bans an address that calls
 #'   too often.
 #' * `keycap_error_sandbox`: The sandbox does not start or does not answer. *What to do:* Start another with

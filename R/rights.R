@@ -52,15 +52,21 @@
 #'   `remark`. Rights by form are `forms:<form>` and `forms_export:<form>`. The attribute `flags` has sentences about what
 #'   somebody should look at. `declare_account()` returns `NULL`, invisibly.
 #' @seealso [check_project_dag()], [setup_project()], [export_users()]
-#' @examples
+#' @examplesIf .Platform$OS.type == "unix"
+#' # For this page, settings of its own, and a store that has each token in a file: R does not read it.
+#' before <- Sys.getenv(c("R_USER_CONFIG_DIR", "R_USER_DATA_DIR"), unset = NA, names = TRUE)
+#' home <- tempfile("home")
+#' dir.create(home)
+#' Sys.setenv(R_USER_CONFIG_DIR = file.path(home, "config"), R_USER_DATA_DIR = file.path(home, "data"))
+#' configure_stores(
+#'   order = "command",
+#'   command = list(program = "cat", arguments = file.path(home, "{token_name}"))
+#' )
+#'
 #' sandbox <- start_sandbox()
 #' study <- function(user) {
-#'   file <- tempfile()
-#'   sandbox_issue_token(sandbox, "TEST_SITES", user, to = file)
-#'   name <- paste0("SANDBOX_", user)
-#'   do.call(Sys.setenv, stats::setNames(list(readLines(file)), name))
-#'   unlink(file)
-#'   setup_project(user, redcap_uri = sandbox$redcap_uri, token_name = name, redcap_user = user)
+#'   sandbox_issue_token(sandbox, "TEST_SITES", user, to = file.path(home, user))
+#'   setup_project(user, redcap_uri = sandbox$redcap_uri, token_name = user, redcap_user = user)
 #' }
 #'
 #' # A token for one site, checked with that of the data manager.
@@ -81,7 +87,9 @@
 #' rights[rights$evidence %in% "declared", c("right", "held", "remark")]
 #'
 #' stop_sandbox(sandbox)
-#' Sys.unsetenv(paste0("SANDBOX_", c("manager", "site_a", "service")))
+#' unlink(home, recursive = TRUE)
+#' if (!all(is.na(before))) do.call(Sys.setenv, as.list(before[!is.na(before)]))
+#' Sys.unsetenv(names(before)[is.na(before)])
 #' @export
 check_project_rights <- function(project, needs = c("api_export"), checked_by = NULL) {
   call <- quote(check_project_rights())
@@ -159,19 +167,25 @@ declare_account <- function(project, api_only = NULL, inactivity = NULL, by, unt
 #'   told; `group`, the group that it is confined to. The attribute `evidence` is a data frame with `source`, `evidence`
 #'   (`self`, `checker`, `declared` or `probe`) and `says`.
 #' @seealso [check_project_rights()], [setup_projects()]
-#' @examples
+#' @examplesIf .Platform$OS.type == "unix"
+#' # For this page, settings of its own, and a store that has each token in a file: R does not read it.
+#' before <- Sys.getenv(c("R_USER_CONFIG_DIR", "R_USER_DATA_DIR"), unset = NA, names = TRUE)
+#' home <- tempfile("home")
+#' dir.create(home)
+#' Sys.setenv(R_USER_CONFIG_DIR = file.path(home, "config"), R_USER_DATA_DIR = file.path(home, "data"))
+#' configure_stores(
+#'   order = "command",
+#'   command = list(program = "cat", arguments = file.path(home, "{token_name}"))
+#' )
+#'
 #' sandbox <- start_sandbox()
-#' for (user in c("manager", "site_a", "site_c")) {
-#'   file <- tempfile()
-#'   sandbox_issue_token(sandbox, "TEST_SITES", user, to = file)
-#'   do.call(Sys.setenv, stats::setNames(list(readLines(file)), paste0("SANDBOX_", user)))
-#'   unlink(file)
-#' }
+#' users <- c("manager", "site_a", "site_c")
+#' for (user in users) sandbox_issue_token(sandbox, "TEST_SITES", user, to = file.path(home, user))
 #' study <- setup_projects(data.frame(
-#'   short_name = c("manager", "site_a", "site_c"),
+#'   short_name = users,
 #'   redcap_uri = sandbox$redcap_uri,
-#'   token_name = paste0("SANDBOX_", c("manager", "site_a", "site_c")),
-#'   redcap_user = c("manager", "site_a", "site_c"),
+#'   token_name = users,
+#'   redcap_user = users,
 #'   dag = c(NA, "site_a", "site_c")
 #' ))
 #' study
@@ -182,7 +196,9 @@ declare_account <- function(project, api_only = NULL, inactivity = NULL, by, unt
 #' test_project_tokens(c("site_a", "site_c"))[c("short_name", "works", "message")]
 #'
 #' stop_sandbox(sandbox)
-#' Sys.unsetenv(paste0("SANDBOX_", c("manager", "site_a", "site_c")))
+#' unlink(home, recursive = TRUE)
+#' if (!all(is.na(before))) do.call(Sys.setenv, as.list(before[!is.na(before)]))
+#' Sys.unsetenv(names(before)[is.na(before)])
 #' @export
 check_project_dag <- function(project, dag = NULL, checked_by = NULL, read_ids = FALSE) {
   call <- quote(check_project_dag())

@@ -42,6 +42,8 @@
 #' | `audit_key_store` | where the key that signs checkpoints is kept: a store, or `file` | the first store that takes it |
 #' | `audit_group_readable` | `true`: the group of the log's folder may read it; the institution's file only | `false` |
 #' | `audit_plain_record_ids` | `true`: ids of records that are written or deleted stand in the log as they are, not as digests; the institution's file only | `false` |
+#' | `policy` | a table, in a settings file only: what tokens have to comply with, see [set_policy()]; of both files the strictest counts | none |
+#' | `project_policies` | a table with a policy for each of some projects, by short name; the same | none |
 #' | `servers` | origins that every token of the machine may go to; the institution's file only | none |
 #' | `locked` | settings that nobody outranks, nor do the variables of AWS's own that say the same; the institution's file only | none |
 #'

@@ -34,30 +34,19 @@ setup_projects <- function(table, overwrite = FALSE) {
   }
   overwrite <- check_flag(overwrite, "overwrite", call)
   rows <- check_study(table, call)
-  results <- lapply(rows, function(row) {
-    tryCatch(
-      {
-        core_call("setup_project", c(row, list(overwrite = overwrite)), call)
-        list(reason = NA_character_, message = NA_character_)
-      },
-      keycap_error = function(error) {
-        list(reason = sub("^keycap_error_", "", class(error)[1]), message = conditionMessage(error))
-      }
-    )
-  })
-  reason <- vapply(results, `[[`, "", "reason")
+  done <- core_call("setup_projects", list(table = rows, overwrite = overwrite), call)
   set_up <- data.frame(
-    short_name = mask_tokens(vapply(rows, `[[`, "", "short_name")),
-    ok = is.na(reason),
-    reason = reason,
-    message = one_line(vapply(results, `[[`, "", "message"))
+    short_name = mask_tokens(rows$short_name),
+    ok = is.na(done$reason),
+    reason = done$reason,
+    message = one_line(done$message)
   )
   set_up$message[set_up$ok] <- NA_character_
   say_rows(set_up, set_up$ok, sprintf("%d of %d projects are set up", sum(set_up$ok), nrow(set_up)))
   set_up
 }
 
-# The rows as the core takes them: what is `NA` is not given.
+# The table as the core takes it: texts, with absolute paths. What is `NA` is not given.
 check_study <- function(table, call) {
   known <- c("short_name", "dir_path", "redcap_uri", "token_name", "redcap_user", "dag")
   if (!is.data.frame(table)) {
@@ -77,11 +66,10 @@ check_study <- function(table, call) {
   if (anyNA(columns$short_name) || anyDuplicated(columns$short_name)) {
     abort_argument("each row of `table` must have a `short_name` of its own", "table", call)
   }
-  lapply(seq_len(nrow(table)), function(n) {
-    row <- lapply(columns, function(column) if (is.na(column[[n]])) NULL else enc2utf8(column[[n]]))
-    if (!is.null(row$dir_path)) {
-      row$dir_path <- absolute_path(row$dir_path)
-    }
-    row
-  })
+  columns <- lapply(columns, function(column) enc2utf8(as.character(column)))
+  if (!is.null(columns$dir_path)) {
+    given <- !is.na(columns$dir_path)
+    columns$dir_path[given] <- vapply(columns$dir_path[given], absolute_path, "", USE.NAMES = FALSE)
+  }
+  data.frame(columns)
 }

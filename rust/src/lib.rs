@@ -14,6 +14,7 @@ mod file;
 pub mod fuzzing;
 mod group;
 mod hex;
+mod json_list;
 pub mod net;
 #[cfg(any(test, fuzzing))]
 mod numbers;

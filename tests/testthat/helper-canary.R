@@ -350,6 +350,21 @@ canary_walk <- function(store) {
     declare_account(on_sandbox, api_only = TRUE, by = "Dr. X", until = "2031-01-31")
   })
   step("declare_account", "nothing stated", function() declare_account(on_sandbox, by = "Dr. X", until = "2031-01-31"))
+  policy <- step("token_policy", "made", function() token_policy("7 days", 30, needs = "export", dag = TRUE, unknown = "refuse"))
+  step("token_policy", "a slip", function() token_policy(max_age = "3 months"))
+  step("set_policy", "for one project", function() print(set_policy(policy, "LIVE")))
+  step("set_policy", "no policy", function() set_policy(list(max_age = 7)))
+  step("export_records", "refused by a policy", function() export_records(on_sandbox))
+  step("policy_status", "alone", function() policy_status(list(on_sandbox, "B", "NOWHERE")))
+  step("policy_status", "with a checker", function() policy_status("LIVE", checked_by = on_sandbox))
+  step("reauthorize_project", "granted", function() reauthorize_project("LIVE", Sys.Date() + 9, by = "Dr. X"))
+  step("reauthorize_project", "too long", function() reauthorize_project("LIVE", "2099-01-31", by = "Dr. X"))
+  for (place in c("error", "data")) {
+    sandbox_set_fault(sandbox, "echo", place = place)
+    step("policy_status", paste("echoed in", place), function() print(policy_status("LIVE")))
+    sandbox_clear_faults(sandbox)
+  }
+  step("set_policy", "none any more", function() set_policy(token_policy(), "LIVE"))
   step("setup_projects", "a study", function() {
     setup_projects(data.frame(short_name = c("S1", "not a name"), redcap_uri = sandbox$redcap_uri, dag = c("north", NA)))
   })
@@ -521,6 +536,16 @@ canary_walk <- function(store) {
     declare_account = function(token) list(token, TRUE, by = "x", until = "2031-01-31"),
     declare_account = function(token) list(project, TRUE, by = token, until = "2031-01-31"),
     declare_account = function(token) list(project, TRUE, token, by = "x", until = token),
+    token_policy = function(token) list(token),
+    token_policy = function(token) list(stores = c("env", token)),
+    token_policy = function(token) list(on_breach = token),
+    set_policy = function(token) list(token),
+    set_policy = function(token) list(policy, token),
+    policy_status = function(token) list(token),
+    policy_status = function(token) list(project, token),
+    reauthorize_project = function(token) list(token, "2031-01-31", "x"),
+    reauthorize_project = function(token) list(project, token, "x"),
+    reauthorize_project = function(token) list(project, Sys.Date(), token),
     setup_projects = function(token) list(token),
     setup_projects = function(token) list(data.frame(short_name = token, redcap_uri = uri)),
     setup_projects = function(token) list(data.frame(short_name = "X", redcap_uri = uri, dag = token)),

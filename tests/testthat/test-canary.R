@@ -1,9 +1,8 @@
-# What the walk must meet. `policy` comes with policies, `interrupted` is R's own
-# interrupt, `internal` has no way to be raised from outside; `token_refused` is the reason of a `FALSE`.
+# What the walk must meet. `interrupted` is R's own interrupt, `internal` has no way to be raised from outside; `token_refused` is the reason of a `FALSE`.
 met <- c(
   "argument", "token_in_argument", "origin", "project", "damaged", "file", "audit", "limit", "name_lookup",
   "connection", "timeout", "certificate", "redirect", "not_redcap", "server", "redcap", "project_changed",
-  "token_echo", "outcome_unknown", "sandbox", "token_missing", "token_form", "store"
+  "token_echo", "outcome_unknown", "sandbox", "token_missing", "token_form", "store", "policy"
 )
 
 expect_sealed <- function(walk, met) {

@@ -55,6 +55,17 @@ pub(crate) struct Taken {
     pub(crate) anchors: Vec<Delivery>,
 }
 
+/// What of a log no anchor has kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unanchored {
+    /// There is no anchor.
+    Everything,
+    /// The calls and changes since then.
+    Since(SystemTime),
+    /// Every call and change is kept.
+    Nothing,
+}
+
 /// What became of the checkpoints for one anchor.
 #[derive(Debug)]
 pub(crate) struct Delivery {
@@ -165,6 +176,32 @@ impl Checkpoints {
             .field("cause", "anchor")
             .field("path", self.log.beside("checkpoints").display().to_string());
         Err(error)
+    }
+
+    /// What of the log no anchor has kept. Asks none.
+    ///
+    /// # Errors
+    /// `audit`: the log cannot be read.
+    pub(crate) async fn unanchored(&self) -> Result<Unanchored> {
+        if self.settings().anchors.is_empty() {
+            return Ok(Unanchored::Everything);
+        }
+        let progress = self.progress()?;
+        let reached = self.settings().anchors.iter().filter_map(|anchor| progress.anchors.get(&anchor.name));
+        let entries = reached.map(|reached| reached.entries).max().unwrap_or(0);
+        let log = self.log.clone();
+        let first = blocking(move || {
+            let files = log.files();
+            if super::is_missing(&log.dir) {
+                return Ok(None);
+            }
+            let newest = files.newest()?;
+            let segments: Vec<_> = (1..=newest).map(|number| files.segment(number)).collect();
+            Ok(super::uses::first_after(&segments, entries))
+        });
+        Ok(first.await?.map_or(Unanchored::Nothing, |at| {
+            Unanchored::Since(UNIX_EPOCH + Duration::try_from_secs_f64(at).unwrap_or_default())
+        }))
     }
 
     fn settings(&self) -> &CheckpointSettings {

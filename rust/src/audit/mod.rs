@@ -152,6 +152,7 @@ mod read;
 mod segment;
 mod setup;
 mod shared;
+mod uses;
 mod utc;
 mod verify;
 mod who;
@@ -161,7 +162,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 pub use check::{Checked, Finding, Open, State, check};
-pub(crate) use checkpoint::{Checkpoints, Delivery, Taken, evidence};
+pub(crate) use checkpoint::{Checkpoints, Delivery, Taken, Unanchored, evidence};
 pub use checkpoint::{beside, judge};
 pub use entry::{Anchoring, Change, Checkpoint, Device, Entry, Intent, Opening, Outcome, Program, RedcapUser, Refused};
 pub(crate) use history::History;
@@ -169,6 +170,7 @@ pub use note::{VerifierKey, anchored};
 pub use read::{Filter, table};
 pub use setup::{Second, Setup};
 pub(crate) use shared::{OpenCall, SharedLog, SharedLogs};
+pub(crate) use uses::{first_sight, last_use};
 pub(crate) use utc::{seconds, utc};
 pub use verify::{AnchorState, Fault, Verdict, verify};
 

@@ -68,10 +68,10 @@ pub(super) fn export_all(arguments: &Arguments, session: &Session) -> Result<Tas
 }
 
 /// What an operation on one project comes to.
-type Later<T> = std::pin::Pin<Box<dyn Future<Output = Result<T>> + Send>>;
+pub(super) type Later<T> = std::pin::Pin<Box<dyn Future<Output = Result<T>> + Send>>;
 
 /// The projects that are asked for, and what their operations share.
-struct All {
+pub(super) struct All {
     ctx: Ctx,
     client: Client,
     entries: Vec<Entry>,
@@ -91,7 +91,7 @@ struct Found {
 
 impl All {
     /// Reads the projects and the environment. To be called on the host's thread.
-    fn read(arguments: &Arguments, session: &Session, ctx: Ctx) -> Result<Self> {
+    pub(super) fn read(arguments: &Arguments, session: &Session, ctx: Ctx) -> Result<Self> {
         let items: Vec<&Value> = match arguments.value("projects") {
             Some(Value::List(items)) if items.iter().all(|(name, _)| name.is_empty()) => {
                 items.iter().map(|(_, item)| item).collect()
@@ -127,7 +127,7 @@ impl All {
         Ok(Self { ctx, client, entries })
     }
 
-    fn names(&self) -> Vec<String> {
+    pub(super) fn names(&self) -> Vec<String> {
         self.entries.iter().map(|entry| entry.short_name.as_str().to_owned()).collect()
     }
 
@@ -153,7 +153,7 @@ impl All {
     }
 
     /// An operation on each project; `make` gets its position too.
-    fn each<T: Send + 'static>(
+    pub(super) fn each<T: Send + 'static>(
         self,
         log: &Events,
         make: impl Fn(usize, Ctx, Project, Operation) -> Later<T>,

@@ -15,6 +15,7 @@ mod import;
 mod keep;
 mod many;
 mod patience;
+mod policy;
 mod projects;
 mod reconcile;
 mod records;
@@ -48,6 +49,7 @@ pub fn start(op: &str, args: Value, session: &Value) -> Result<Task> {
     let session = Session::read(session)?;
     match op {
         "setup_project" => projects::set_up(&arguments, &session),
+        "setup_projects" => projects::set_up_all(&arguments, &session),
         "load_project" => projects::load(&arguments, &session),
         "get_projects" => projects::list(&session),
         "delete_project" => projects::delete(&arguments, &session),
@@ -72,6 +74,10 @@ pub fn start(op: &str, args: Value, session: &Value) -> Result<Task> {
         "check_rights" => rights::check(&arguments, &session),
         "check_dag" => rights::confined(&arguments, &session),
         "declare_account" => rights::declare(&arguments, &session),
+        "token_policy" => policy::read(&arguments, &session),
+        "set_policy" => policy::set(&arguments, &session),
+        "policy_status" => policy::status(&arguments, &session),
+        "reauthorize_project" => policy::reauthorize(&arguments, &session),
         "import_records" => import::records(arguments, &session),
         "checkpoint_audit_log" => checkpoint::take(&arguments, &session),
         "sandbox_start" => sandboxes::start(&arguments),

@@ -1,13 +1,14 @@
 //! Operations on projects.
 
-use super::arguments::{Arguments, Session};
+use super::arguments::{Arguments, Session, wrong};
 use super::change::{Change, Fate};
 use super::{ctx, run_blocking};
-use crate::ctx::Ctx;
+use crate::ctx::{Ctx, Events};
 use crate::error::{Error, Kind, Result};
 use crate::net::io::{self, Task};
-use crate::project::{self, Kept, Project, Registries, Wish};
+use crate::project::{self, Grants, Kept, Project, Registries, Wish};
 use crate::redcap::{BoundBy, blank, malformed, may_go, wanted};
+use crate::rights::Accounts;
 use crate::store::{self, Environment};
 use crate::token::{Form, ShortName};
 use crate::value::{Column, Table, Value};
@@ -18,32 +19,90 @@ const URI_VARIABLE: &str = "REDCapSync_REDCAP_URI";
 /// `setup_project`: `short_name`, `dir_path`, `redcap_uri`, `token_name`, `redcap_user`, `dag`, `overwrite`.
 /// Answers the project, where it is kept (`user` or `session`), and whether a usable token was found.
 pub(super) fn set_up(arguments: &Arguments, session: &Session) -> Result<Task> {
-    let short_name = ShortName::new(&arguments.text("short_name")?)?;
-    let redcap_uri = match arguments.optional_text("redcap_uri")? {
-        Some(uri) => uri,
-        None => std::env::var(URI_VARIABLE).ok().filter(|uri| !uri.is_empty()).ok_or_else(|| {
-            Error::new(Kind::Argument, format!("`redcap_uri` is missing and `{URI_VARIABLE}` is not set"))
-                .hint("give the address of your REDCap's API, such as `https://redcap.example.org/api/`")
-                .field("argument", "redcap_uri")
-        })?,
+    let ready = Ready::new(arguments, session)?;
+    let (fate, name) = (ready.change.clone(), ready.wish.project.short_name.clone());
+    let task = io::start(move |log| ready.set_up(log))?;
+    Ok(task.with_last_word(move || match (fate.cancel(), name.as_str()) {
+        (Fate::NotMade, name) => format!("interrupted: nothing was changed, `{name}` was not set up"),
+        (Fate::Made, name) => format!("interrupted, but `{name}` is set up: that was done before"),
+        (Fate::UnderWay, name) => format!("interrupted too late: `{name}` is being set up"),
+    }))
+}
+
+/// `setup_projects`: `table` with the columns that `setup_project` has as arguments, and `overwrite`. One after the
+/// other, each whole or not at all. Answers a table with one row each: `reason` and `message`, nothing where it is set up.
+pub(super) fn set_up_all(arguments: &Arguments, session: &Session) -> Result<Task> {
+    let Some(Value::Table(table)) = arguments.value("table") else {
+        return Err(wrong("table", "must be a data frame"));
     };
-    let default_name = short_name.default_token_name();
-    let token_name = arguments.optional_text("token_name")?.unwrap_or_else(|| default_name.as_str().to_owned());
-    let project = Project::from_value(&Value::list([
-        ("short_name", short_name.as_str().into()),
-        ("dir_path", arguments.optional_text("dir_path")?.into()),
-        ("redcap_uri", redcap_uri.into()),
-        ("token_name", token_name.into()),
-        ("redcap_user", arguments.optional_text("redcap_user")?.into()),
-        ("dag", arguments.optional_text("dag")?.into()),
-    ]))?;
-    let sandbox = session.is_sandbox(&project.redcap_uri);
-    let ctx = ctx(session, Environment::take(&project.token_name))?;
-    let sandboxes = session.sandboxes.clone();
-    let wish = Wish { project, overwrite: arguments.flag("overwrite")?, sandboxes };
-    let change = Change::new();
-    let (fate, name) = (change.clone(), wish.project.short_name.clone());
+    let overwrite = arguments.flag("overwrite")?;
+    let row = |n: usize| {
+        let cells = table.columns.iter().map(|(name, column)| (name.clone(), column.text_at(n).into()));
+        let cells: Vec<(String, Value)> = cells.chain([("overwrite".to_owned(), overwrite.into())]).collect();
+        Ready::new(&Arguments::new(Value::List(cells))?, session)
+    };
+    let rows = table.columns.first().map_or(0, |(_, column)| column.len());
+    let rows: Vec<Result<Ready>> = (0..rows).map(row).collect();
+    let changes: Vec<Change> = rows.iter().flatten().map(|ready| ready.change.clone()).collect();
     let task = io::start(move |log| async move {
+        let mut failed: Vec<Option<Error>> = Vec::new();
+        for row in rows {
+            let done = match row {
+                Ok(ready) => ready.set_up(log.clone()).await,
+                Err(error) => Err(error),
+            };
+            failed.push(done.err());
+        }
+        let text = |of: fn(&Error) -> &str| Column::text(failed.iter().map(|error| error.as_ref().map(of)));
+        let reason = ("reason".to_owned(), text(|error| error.kind.as_str()));
+        let message = ("message".to_owned(), text(|error| &error.message));
+        Ok(Value::Table(Table { columns: vec![reason, message] }))
+    })?;
+    Ok(task.with_last_word(move || {
+        let fates: Vec<Fate> = changes.iter().map(Change::cancel).collect();
+        let done = fates.iter().filter(|fate| **fate != Fate::NotMade).count();
+        format!("interrupted: {done} of {} projects are set up, the others are not", fates.len())
+    }))
+}
+
+/// A project that is about to be set up, made ready on the host's thread.
+struct Ready {
+    ctx: Ctx,
+    wish: Wish,
+    sandbox: bool,
+    change: Change,
+}
+
+impl Ready {
+    fn new(arguments: &Arguments, session: &Session) -> Result<Self> {
+        let short_name = ShortName::new(&arguments.text("short_name")?)?;
+        let redcap_uri = match arguments.optional_text("redcap_uri")? {
+            Some(uri) => uri,
+            None => std::env::var(URI_VARIABLE).ok().filter(|uri| !uri.is_empty()).ok_or_else(|| {
+                Error::new(Kind::Argument, format!("`redcap_uri` is missing and `{URI_VARIABLE}` is not set"))
+                    .hint("give the address of your REDCap's API, such as `https://redcap.example.org/api/`")
+                    .field("argument", "redcap_uri")
+            })?,
+        };
+        let default_name = short_name.default_token_name();
+        let token_name = arguments.optional_text("token_name")?.unwrap_or_else(|| default_name.as_str().to_owned());
+        let project = Project::from_value(&Value::list([
+            ("short_name", short_name.as_str().into()),
+            ("dir_path", arguments.optional_text("dir_path")?.into()),
+            ("redcap_uri", redcap_uri.into()),
+            ("token_name", token_name.into()),
+            ("redcap_user", arguments.optional_text("redcap_user")?.into()),
+            ("dag", arguments.optional_text("dag")?.into()),
+        ]))?;
+        let sandbox = session.is_sandbox(&project.redcap_uri);
+        let ctx = ctx(session, Environment::take(&project.token_name))?;
+        let sandboxes = session.sandboxes.clone();
+        let wish = Wish { project, overwrite: arguments.flag("overwrite")?, sandboxes };
+        Ok(Self { ctx, wish, sandbox, change: Change::new() })
+    }
+
+    async fn set_up(self, log: Events) -> Result<Value> {
+        let Self { ctx, wish, sandbox, change } = self;
         let ctx = Ctx { log, ..ctx };
         let for_work = ctx.clone();
         let done = io::blocking(move || change.make(|begin| project::set_up_unless(&for_work, wish, begin))).await?;
@@ -66,12 +125,7 @@ pub(super) fn set_up(arguments: &Arguments, session: &Session) -> Result<Task> {
             ("kept", done.kept.as_str().into()),
             ("token_usable", token_usable.into()),
         ]))
-    })?;
-    Ok(task.with_last_word(move || match (fate.cancel(), name.as_str()) {
-        (Fate::NotMade, name) => format!("interrupted: nothing was changed, `{name}` was not set up"),
-        (Fate::Made, name) => format!("interrupted, but `{name}` is set up: that was done before"),
-        (Fate::UnderWay, name) => format!("interrupted too late: `{name}` is being set up"),
-    }))
+    }
 }
 
 /// Says whether a usable token is found, and how to set one. A store that fails is no reason to fail here.
@@ -138,7 +192,18 @@ pub(super) fn delete(arguments: &Arguments, session: &Session) -> Result<Task> {
     let change = Change::new();
     let (fate, name) = (change.clone(), short_name.clone());
     let task = run_blocking(ctx(session, Environment::empty())?, move |ctx| {
-        let deleted = change.make(|begin| project::delete(ctx, &short_name, begin))?;
+        let deleted = change.make(|begin| {
+            let deleted = project::delete(ctx, &short_name, begin)?;
+            // What was stated or granted was of this project, not of the next one of its name.
+            let name = short_name.as_str();
+            let accounts = Accounts::new(&ctx.dirs, deleted.kept).forget(name);
+            for forgotten in [accounts, Grants::new(&ctx.dirs, deleted.kept).forget(name)] {
+                if let Err(error) = forgotten {
+                    ctx.log.warning(format!("what was stated of `{name}` could not be removed: {}", error.message));
+                }
+            }
+            Ok(deleted)
+        })?;
         let name = short_name.as_str();
         if deleted.twin {
             ctx.log.note(format!("this session's `{name}` is gone; the `{name}` that you keep is there again"));

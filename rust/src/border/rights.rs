@@ -17,8 +17,17 @@ use crate::value::{Column, Table, Value};
 /// A stated text may be this long.
 const LONGEST: usize = 100;
 
+/// A stated text: a name, a rule.
+pub(super) fn short(arguments: &Arguments, name: &str) -> Result<Option<String>> {
+    let text = arguments.optional_text(name)?;
+    if text.as_ref().is_some_and(|text| text.chars().count() > LONGEST || text.chars().any(char::is_control)) {
+        return Err(wrong(name, "is a text of one line, 100 characters at most"));
+    }
+    Ok(text)
+}
+
 /// A project whose token is to be used, made ready on the host's thread.
-struct Ready {
+pub(super) struct Ready {
     ctx: Ctx,
     project: Project,
     operation: Operation,
@@ -32,13 +41,13 @@ impl Ready {
         Ok(Self { ctx, project, operation })
     }
 
-    fn token(self, log: &Events) -> Token {
+    pub(super) fn token(self, log: &Events) -> Token {
         Token::new(Ctx { log: log.clone(), ..self.ctx }, self.operation, self.project)
     }
 }
 
 /// `checked_by`: another project object on the same REDCap project.
-fn checker(arguments: &Arguments, session: &Session) -> Result<Option<Ready>> {
+pub(super) fn checker(arguments: &Arguments, session: &Session) -> Result<Option<Ready>> {
     arguments.value("checked_by").map(|value| Ready::new(Project::from_value(value)?, session)).transpose()
 }
 
@@ -102,13 +111,7 @@ pub(super) fn confined(arguments: &Arguments, session: &Session) -> Result<Task>
 /// the account of the project's token is kept with the registry. Answers `short_name`.
 pub(super) fn declare(arguments: &Arguments, session: &Session) -> Result<Task> {
     let hint = project(arguments)?;
-    let short = |name: &str| -> Result<Option<String>> {
-        let text = arguments.optional_text(name)?;
-        if text.as_ref().is_some_and(|text| text.chars().count() > LONGEST || text.chars().any(char::is_control)) {
-            return Err(wrong(name, "is a text of one line, 100 characters at most"));
-        }
-        Ok(text)
-    };
+    let short = |name: &str| short(arguments, name);
     let by = short("by")?.ok_or_else(|| wrong("by", "is missing: the name of the person who states it"))?;
     let until = arguments.text("until")?;
     if !is_day(&until) {

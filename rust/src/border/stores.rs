@@ -89,7 +89,8 @@ fn wishes(arguments: &Arguments) -> Result<Vec<Wish>> {
     Ok(wishes)
 }
 
-fn table(name: &str, value: &Value) -> Result<Toml> {
+/// A list with names, as a table of a settings file.
+pub(super) fn table(name: &str, value: &Value) -> Result<Toml> {
     let Value::List(members) = value else { return Err(wrong(name, "must be a list with names")) };
     let mut table = Toml::new();
     let mut seen = BTreeSet::new();

@@ -1,5 +1,6 @@
 //! What is set up here: projects, the registry that binds token names to origins, and the settings.
 
+mod grant;
 mod registry;
 mod settings;
 mod setup;
@@ -7,13 +8,15 @@ mod site;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use grant::{Grant, Grants};
 pub(crate) use registry::{Bound, Registries};
 pub use registry::{Kept, Project};
 #[cfg(any(test, fuzzing))]
 pub(crate) use registry::{parse_project_file, parse_registry};
 pub use settings::{
     Anchor, AnchorPlace, AuditSecond, AuditSettings, AwsSettings, CheckpointSettings, CommandSettings, KeyringSettings,
-    KvVersion, Login, Preset, Settings, SettingsSource, Stage, StoreSettings, Template, VaultSettings,
+    KvVersion, Login, OnBreach, OnUnknown, Policies, Policy, Preset, Settings, SettingsSource, Span, Stage,
+    StoreSettings, Template, VaultSettings,
 };
 pub(crate) use settings::{Edit, Prepared, Wish as StoreWish, is_preset};
 #[cfg(test)]

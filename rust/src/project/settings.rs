@@ -5,7 +5,7 @@
 //! (`/etc/keycap/config.toml` or the platform's place), built-in value. What the site's file names in `locked`
 //! nobody outranks. `servers`, `forbidden_stores`, `locked` and who may read what in the audit log are read from the
 //! site's file alone: a user binds a server by setting a project up. `command` and `anchors`, which name programs to
-//! run, come from the two files alone.
+//! run, come from the two files alone; so do policies, of which both files count, and the strictest.
 //!
 //! Settings of one store stand in a table of the file (`[vault]`), and their names have a dot: `vault.address` is
 //! the option `keycap.vault.address` and the variable `KEYCAP_VAULT_ADDRESS`.
@@ -16,6 +16,8 @@ mod checkpoints;
 mod command;
 mod edit;
 mod keyring;
+mod policy;
+mod span;
 mod template;
 mod vault;
 mod write;
@@ -30,6 +32,8 @@ pub(crate) use command::is_preset;
 pub use command::{CommandSettings, Preset};
 pub(crate) use edit::Wish;
 pub use keyring::KeyringSettings;
+pub use policy::{OnBreach, OnUnknown, Policies, Policy};
+pub use span::Span;
 pub use template::Template;
 pub use vault::{KvVersion, Login, VaultSettings};
 pub(crate) use write::{Edit, Prepared};
@@ -45,7 +49,7 @@ use crate::value::{Column, Table as Columns, Value};
 
 /// Every setting, with what it means. A name that is not in this list is an error, so that a slip in a
 /// settings file cannot pass unseen.
-const KEYS: [(&str, &str); 46] = [
+const KEYS: [(&str, &str); 48] = [
     ("token_form", "the form of a token: `redcap`, or a length such as `40:+/=`"),
     ("stores", "the stores in the order of look-up"),
     ("forbidden_stores", "stores that are never asked on this machine (site file only)"),
@@ -95,14 +99,16 @@ const KEYS: [(&str, &str); 46] = [
     ("aws.field", "the field of a JSON secret that holds the token; without it the whole secret is the token"),
     ("aws.stage", "which version is read, `AWSCURRENT` (by default) or `AWSPREVIOUS`"),
     ("command", "a table: a program and its arguments, or a preset (settings files only)"),
+    ("policy", "a table: what tokens have to comply with (settings files only)"),
+    ("project_policies", "a table with a policy for each of some projects, by short name (settings files only)"),
 ];
 
 /// What only the site's file says.
 const SITE_ONLY: [&str; 5] =
     ["servers", "forbidden_stores", "audit_group_readable", "audit_plain_record_ids", "locked"];
 
-/// What only the two files say: no option and no environment variable names a program to run.
-const FILES_ONLY: [&str; 2] = ["command", "anchors"];
+/// What only the two files say: no option and no environment variable names a program to run, or changes a policy.
+const FILES_ONLY: [&str; 4] = ["command", "anchors", "policy", "project_policies"];
 
 /// Variables of other programs that count as a setting's, behind its own.
 const ALSO: [(&str, &str); 2] = [("vault.address", "VAULT_ADDR"), ("vault.namespace", "VAULT_NAMESPACE")];
@@ -142,6 +148,8 @@ pub struct Settings {
     pub stores: Box<StoreSettings>,
     /// Checkpoints of the audit log, and their anchors.
     pub checkpoints: Box<CheckpointSettings>,
+    /// What tokens have to comply with: of both files the strictest.
+    pub policies: Box<Policies>,
     /// Where each setting was found: name, value, place.
     pub found: Vec<(String, String, String)>,
 }
@@ -177,6 +185,7 @@ impl Default for Settings {
             locked: Vec::new(),
             stores: Box::default(),
             checkpoints: Box::default(),
+            policies: Box::default(),
             found: Vec::new(),
         }
     }
@@ -248,9 +257,14 @@ impl Settings {
         let mut settings = Self::default();
         for (key, _) in KEYS {
             let Some((value, place)) = layers.find(key, &locked) else { continue };
+            // A part of it may stand in each of the files.
+            if policy::KEYS.contains(&key) {
+                continue;
+            }
             settings.set(key, &value).map_err(|fault| unusable(key, &place, fault))?;
             settings.found.push((key.to_owned(), plain(&value), place));
         }
+        *settings.policies = Policies::read(layers, &locked, &mut settings.found)?;
         settings.locked = locked;
         settings.without_forbidden(layers)?;
         Ok(settings)
@@ -311,6 +325,8 @@ impl Settings {
             "retries" => self.retries = whole(value, 0, 5)?,
             "forbidden_stores" => self.stores.forbidden = texts(value)?,
             "command" => self.stores.command = Some(CommandSettings::read(value)?),
+            "policy" => self.policies.all = Policy::read(value)?,
+            "project_policies" => self.policies.projects = policy::by_project(value)?,
             key if checkpoints::is_one(key) => self.checkpoints.set(key, value)?,
             _ if key.starts_with("audit_") => self.audit.set(&key["audit_".len()..], value)?,
             _ => match key.split_once('.') {
@@ -345,8 +361,10 @@ impl Settings {
         let mut rows: Vec<(&str, Option<String>, &str, bool)> = Vec::new();
         for (key, _) in KEYS {
             let locked = is_locked(key) || SITE_ONLY.contains(&key);
-            match self.found.iter().find(|(found, ..)| found == key) {
-                Some((_, value, place)) => rows.push((key, Some(value.clone()), place, locked)),
+            let mut found = self.found.iter().filter(|(found, ..)| found == key).peekable();
+            match found.peek() {
+                // A policy may stand in both files.
+                Some(_) => rows.extend(found.map(|(_, value, place)| (key, Some(value.clone()), &**place, locked))),
                 None if key == "stores" => rows.push((key, Some(self.order.join(", ")), BUILT_IN, is_locked(key))),
                 None if is_locked(key) => rows.push((key, None, BUILT_IN, true)),
                 None => {}
@@ -683,6 +701,8 @@ mod tests {
         ("aws.field", ["a", "b", "\"c\"", "\"d\""]),
         ("aws.stage", ["AWSPREVIOUS", "AWSCURRENT", "\"AWSPREVIOUS\"", "\"AWSCURRENT\""]),
         ("command", ["pass", "bw", "{ preset = \"pass\" }", "{ preset = \"bw\" }"]),
+        ("policy", ["1", "2", "{ max_age = 3 }", "{ max_age = 4 }"]),
+        ("project_policies", ["1", "2", "{ A = { max_age = 3 } }", "{ A = { max_age = 4 } }"]),
     ];
 
     /// The settings with each place in use or not, and the place that counts.

@@ -195,6 +195,8 @@ fn write_into_folder(ctx: &Ctx, project: &Project, path: &Path, overwrite: bool,
 
 /// What was deleted.
 pub(crate) struct Deleted {
+    /// In which layer it was kept.
+    pub(crate) kept: Kept,
     pub(crate) token_name: TokenName,
     pub(crate) removed: Vec<String>,
     /// Whether it was this session's only, and the user keeps another of that name, which counts again now.
@@ -216,7 +218,8 @@ pub(crate) fn delete(ctx: &Ctx, short_name: &ShortName, begin: &dyn Fn() -> Resu
         };
         begin()?;
         let project = projects.remove(at);
-        let mut deleted = Deleted { token_name: project.token_name.clone(), removed: Vec::new(), left: None, twin };
+        let mut deleted =
+            Deleted { kept, token_name: project.token_name.clone(), removed: Vec::new(), left: None, twin };
         if let Some(path) = project.file() {
             match read_project_file(&path) {
                 Ok(Some(there)) if there.short_name == *short_name => {

@@ -3,6 +3,7 @@
 //! `bound origin → policy → limiter permit → look-up → intent durable → send, scrub → outcome`, in
 //! [`pipeline::Operation::call`] and nowhere else.
 
+mod age;
 mod answer;
 mod any;
 mod bound;
@@ -24,6 +25,7 @@ mod side_by_side;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use age::{Age, Ages, Check, Checked, Evidence, seconds};
 pub(crate) use answer::{Sink, Waiting};
 pub(crate) use any::{Ask, Plan, Shape};
 pub(crate) use bound::{BoundBy, bound, may_go};
@@ -36,6 +38,7 @@ pub(crate) use limiter::Limits;
 pub(crate) use method::Answer;
 pub(crate) use missing::{blank, malformed};
 pub(crate) use pipeline::{Operation, audit_folder, by_token_name, call_id, token_in_data, wanted};
+pub(crate) use policy::{Call, Finding, Rule, State, judge, known};
 #[cfg(any(test, fuzzing))]
 pub(crate) use probe::Information;
 pub(crate) use probe::{Probe, identify, probe, same_project};

@@ -14,6 +14,7 @@ use super::bound::{BoundBy, bound, may_go, unbound};
 use super::classify::{Head, MOST_TEXT, classify, head_of, is_data, is_file, is_out_of_memory, refuses_the_token};
 use super::escapes::Watch;
 use super::missing::{blank, malformed};
+use super::policy::Anchored;
 use super::request::{Expect, Request};
 use super::{file_name, limiter, policy};
 use crate::audit::{Checkpoints, Entry, Intent, OpenCall, RedcapUser, Refused, SharedLog};
@@ -21,7 +22,7 @@ use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
 use crate::hex::hex;
 use crate::net::{Answer, Client, Fault, Origin, WipedBody};
-use crate::project::{Project, Registries};
+use crate::project::{Policy, Project, Registries};
 use crate::store::{self, Found, Wanted};
 use crate::token::{Fingerprint, Form, Scrubber};
 
@@ -55,6 +56,10 @@ pub(crate) struct Operation {
     turn: Option<Arc<Mutex<()>>>,
     /// Checkpoints of the log.
     checkpoints: Checkpoints,
+    /// Whether it is a check, which no policy forbids as long as it asks for what a check asks for.
+    is_check: bool,
+    /// The token that the policy was asked about, and whether it was as a check's.
+    judged: Option<(Fingerprint, bool)>,
 }
 
 impl Operation {
@@ -76,7 +81,15 @@ impl Operation {
             renewed: false,
             turn: None,
             checkpoints: Checkpoints::new(ctx, &folder, sandbox),
+            is_check: false,
+            judged: None,
         }
+    }
+
+    /// From here on it is a check of the token: of whether it works, of its rights, of its age. What a check asks for is
+    /// allowed whatever a policy says; for everything else the policy counts as before.
+    pub(crate) fn as_check(&mut self) {
+        self.is_check = true;
     }
 
     /// One look-up at a time, of all operations with this turn: a locked keyring asks for its password once, and not
@@ -130,7 +143,10 @@ impl Operation {
     /// All that comes before the intents of some requests. A refusal names the first of them.
     async fn prepare(&mut self, requests: &[&Request]) -> Result<()> {
         let Some(first) = requests.first() else { return Ok(()) };
-        let allowed = self.bind().and_then(|()| policy::allow(&self.project));
+        let bound = self.bind();
+        self.or_refused(first, bound).await?;
+        let is_check = self.is_check && requests.iter().all(|request| request.is_check());
+        let allowed = if is_check { Ok(()) } else { self.allowed().await };
         self.or_refused(first, allowed).await?;
         let anchored = self.checkpoints.gate().await;
         self.or_refused(first, anchored).await?;
@@ -139,11 +155,43 @@ impl Operation {
         self.or_refused(first, permit).await?;
         let found = self.look_up().await;
         self.or_refused(first, found).await?;
+        self.comply(first, is_check).await?;
         for request in requests {
             let harmless = self.without_token(request);
             self.or_refused(request, harmless).await?;
         }
         Ok(())
+    }
+
+    /// What the policy says without the token. Once an operation.
+    async fn allowed(&self) -> Result<()> {
+        if self.judged.as_ref().is_some_and(|(_, as_check)| !as_check) {
+            return Ok(());
+        }
+        policy::allow(&self.ctx, &self.project, self.sandbox, &self.checkpoints).await
+    }
+
+    /// What the policy says of the token that was found. Once an operation, and for another token anew.
+    async fn comply(&mut self, request: &Request, is_check: bool) -> Result<()> {
+        let Some(found) = &self.found else { return Ok(()) };
+        let print = found.secret.fingerprint();
+        if self.judged.as_ref().is_some_and(|(judged, as_check)| *judged == print && (is_check || !as_check)) {
+            return Ok(());
+        }
+        let (ctx, project) = (&self.ctx, &self.project);
+        let allowed = policy::allow_token(ctx, project, self.sandbox, found.source, print.as_str(), is_check).await;
+        self.or_refused(request, allowed).await?;
+        self.judged = Some((print, is_check));
+        Ok(())
+    }
+
+    /// Looks the token up without a call: nothing is sent, and there is no entry.
+    ///
+    /// # Errors
+    /// Those of a look-up.
+    pub(crate) async fn look(&mut self) -> Result<()> {
+        self.bind()?;
+        self.look_up().await
     }
 
     /// One request, for which there is a permit, tried again where that is harmless. `failed` is a try that was made.
@@ -209,6 +257,16 @@ impl Operation {
         self.found.as_ref().map(|found| found.secret.fingerprint().to_string())
     }
 
+    /// Whether its project is a sandbox's.
+    pub(crate) fn is_sandbox(&self) -> bool {
+        self.sandbox
+    }
+
+    /// What is known of the anchors of its audit log, where the policy asks for them.
+    pub(crate) async fn anchored(&self, policy: &Policy) -> Option<Anchored> {
+        policy::anchored(policy, &self.checkpoints, self.sandbox).await
+    }
+
     /// The project as the registry has it, once a call was allowed.
     pub(crate) fn project(&self) -> &Project {
         &self.project
@@ -259,17 +317,17 @@ impl Operation {
     /// A call that is refused here leaves an entry too. What cannot be written does not hide the refusal.
     async fn or_refused(&self, request: &Request, allowed: Result<()>) -> Result<()> {
         let Err(error) = allowed else { return Ok(()) };
+        let text = |field: &str| {
+            let found = error.fields.iter().find(|(name, _)| name == field);
+            found.and_then(|(_, value)| value.as_text().map(str::to_owned))
+        };
         let refused = Refused {
             action: self.scrub(&request.action()),
             project: Some(self.project.short_name.as_str().to_owned()),
             origin: Some(self.origin.to_string()),
             token_name: Some(self.project.token_name.as_str().to_owned()),
-            source: error
-                .fields
-                .iter()
-                .find(|(name, _)| name == "source")
-                .and_then(|(_, v)| v.as_text().map(str::to_owned)),
-            fingerprint: None,
+            source: text("source"),
+            fingerprint: text("fingerprint"),
             reason: error.kind,
         };
         match self.audit.note(Entry::Refused(refused)).await {

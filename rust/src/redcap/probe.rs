@@ -29,6 +29,7 @@ pub(crate) struct Probe {
 
 /// Asks REDCap. The first success pins the project's id; another id later is an error.
 pub(crate) async fn probe(ctx: &Ctx, project: &Project, operation: &mut Operation) -> Result<Probe> {
+    operation.as_check();
     let asked = ask(ctx, project, operation).await;
     let finished = operation.finish().await;
     let found = asked?;

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use crate::ctx::Random;
 use crate::error::Result;
 use crate::hex::hex;
+use crate::redcap::policy::CHECKS;
 use crate::token::Secret;
 
 /// The form field that holds the token.
@@ -272,6 +273,11 @@ impl Request {
             action.push_str(&names.join("&"));
         }
         action
+    }
+
+    /// Whether a check may ask for this: it reads, and no records.
+    pub(crate) fn is_check(&self) -> bool {
+        !self.writes && matches!(self.action.as_deref(), None | Some("export")) && CHECKS.contains(&&*self.content)
     }
 
     /// The content type of the body.

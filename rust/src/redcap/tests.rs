@@ -12,6 +12,7 @@ mod faults;
 mod memory;
 mod missing;
 mod names;
+mod policy;
 mod redirects;
 #[cfg(unix)]
 mod refusal;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::day::day;
 use crate::ctx::Dirs;
 use crate::error::{Error, Kind, Result};
 use crate::file::{self, Readers, SideLock, Source};
@@ -60,6 +61,11 @@ impl Account {
         }
     }
 
+    /// Whether the day up to which it is stated is over. Days are counted from 1970-01-01.
+    pub(crate) fn is_over(&self, today: i64) -> bool {
+        day(&self.until).is_none_or(|until| until < today)
+    }
+
     fn is_of(&self, project: &Project) -> bool {
         self.short_name == project.short_name.as_str()
             && self.origin == project.redcap_uri.origin().to_string()
@@ -100,7 +106,26 @@ impl Accounts {
         stored.keycap_accounts = VERSION;
         stored.accounts.retain(|known| known.short_name != project.short_name.as_str());
         stored.accounts.push(account);
-        let mut text = serde_json::to_vec_pretty(&stored)
+        self.write(&stored)
+    }
+
+    /// Forgets what was stated of the account of a project that is deleted.
+    ///
+    /// # Errors
+    /// `file`, `damaged`.
+    pub(crate) fn forget(&self, short_name: &str) -> Result<()> {
+        let known = |stored: &Stored| stored.accounts.iter().any(|account| account.short_name == short_name);
+        if !known(&self.read()?) {
+            return Ok(());
+        }
+        let _lock = SideLock::take(&self.0.with_extension("json.lock"), false, PATIENCE)?;
+        let mut stored = self.read()?;
+        stored.accounts.retain(|known| known.short_name != short_name);
+        self.write(&stored)
+    }
+
+    fn write(&self, stored: &Stored) -> Result<()> {
+        let mut text = serde_json::to_vec_pretty(stored)
             .map_err(|_| Error::new(Kind::Internal, "statements about accounts cannot be written as JSON"))?;
         text.push(b'\n');
         file::replace(&self.0, &text, Readers::Owner)
@@ -157,6 +182,13 @@ mod tests {
         assert_eq!(accounts.find(&project("v", "https://redcap.example.org/api/")).unwrap(), None);
         assert_eq!(accounts.find(&project("u", "https://other.example.org/api/")).unwrap(), None);
         assert_eq!(Accounts::new(&dirs, Kept::Session).find(&here).unwrap(), None);
+        // A project that is deleted leaves no statement for the next one of its name.
+        accounts.forget("B").unwrap();
+        assert!(accounts.find(&here).unwrap().is_some());
+        accounts.forget("A").unwrap();
+        assert_eq!(accounts.find(&here).unwrap(), None);
+        Accounts::new(&dirs, Kept::Session).forget("A").unwrap();
+        assert!(!dirs.session.exists());
         std::fs::write(at("config").join(FILE), "{\"keycap_accounts\": 1, \"accounts\": \"secret words\"}").unwrap();
         for error in [
             accounts.find(&here).unwrap_err(),

@@ -22,7 +22,7 @@ pub(crate) struct Token {
     /// The project as the object says.
     pub(crate) hint: Project,
     /// The project as the registry has it, once REDCap was asked.
-    entry: Project,
+    pub(super) entry: Project,
     /// REDCap's number of the project, where the token may read it.
     id: Option<String>,
     export: Option<bool>,
@@ -32,13 +32,17 @@ pub(crate) struct Token {
 const NEVER: &str = "2999-01-01 00:00";
 
 impl Token {
-    pub(crate) fn new(ctx: Ctx, operation: Operation, hint: Project) -> Self {
+    pub(crate) fn new(ctx: Ctx, mut operation: Operation, hint: Project) -> Self {
+        operation.as_check();
         let entry = hint.clone();
         Self { ctx, operation, hint, entry, id: None, export: None }
     }
 
     /// Asks for the project: whether the token lives, may export, and opens the project that it did.
-    async fn open(&mut self) -> Result<()> {
+    pub(super) async fn open(&mut self) -> Result<()> {
+        if self.export.is_some() {
+            return Ok(());
+        }
         let asked = self.operation.collect(&Request::read("project", Expect::Json), 4 << 20).await;
         self.entry = self.operation.project().clone();
         let (export, body) = may(asked)?;
@@ -52,7 +56,7 @@ impl Token {
         Ok(())
     }
 
-    async fn rows(&mut self, content: &'static str) -> Result<(Option<bool>, Option<Vec<Json>>)> {
+    pub(super) async fn rows(&mut self, content: &'static str) -> Result<(Option<bool>, Option<Vec<Json>>)> {
         may(list(&mut self.operation, Request::read(content, Expect::Json)).await)
     }
 
@@ -65,10 +69,17 @@ impl Token {
         let found = Registries::new(&self.ctx.dirs).find(&self.entry.short_name)?;
         found.map_or(Ok(None), |(kept, _)| Accounts::new(&self.ctx.dirs, kept).find(&self.entry))
     }
+
+    /// Whether an administrator states that the DAG Switcher lists the user. What was stated up to a day that is over is
+    /// not stated any more.
+    fn switcher(&self) -> Result<Option<bool>> {
+        let account = self.account()?.filter(|account| !account.is_over(today(self.ctx.clock.now())));
+        Ok(account.and_then(|account| account.dag_switcher))
+    }
 }
 
 /// A checker's word counts for the same project of the same server only.
-fn same_project(token: &Token, checker: &Token) -> Result<()> {
+pub(super) fn same_project(token: &Token, checker: &Token) -> Result<()> {
     let (one, other) = (&token.entry, &checker.entry);
     let message = match (&token.id, &checker.id) {
         _ if one.redcap_uri.origin() != other.redcap_uri.origin() => "the checker's project is on another server",
@@ -82,7 +93,7 @@ fn same_project(token: &Token, checker: &Token) -> Result<()> {
 }
 
 /// Makes what was done durable, whatever came of it.
-async fn finished<T>(token: &Token, checker: Option<&Token>, done: Result<T>) -> Result<T> {
+pub(super) async fn finished<T>(token: &Token, checker: Option<&Token>, done: Result<T>) -> Result<T> {
     let mut written = token.operation.finish().await;
     if let Some(checker) = checker {
         written = written.and(checker.operation.finish().await);
@@ -128,7 +139,7 @@ pub(crate) async fn facts(mut token: Token, mut checker: Option<Token>) -> Resul
     finished(&token, checker.as_ref(), asked).await
 }
 
-async fn ask_facts(token: &mut Token, mut checker: Option<&mut Token>) -> Result<Facts> {
+pub(super) async fn ask_facts(token: &mut Token, mut checker: Option<&mut Token>) -> Result<Facts> {
     token.open().await?;
     if let Some(checker) = &mut checker {
         checker.open().await?;
@@ -163,7 +174,7 @@ pub(crate) async fn confinement(
     finished(&token, checker.as_ref(), asked).await
 }
 
-async fn ask_confinement(
+pub(super) async fn ask_confinement(
     token: &mut Token,
     mut checker: Option<&mut Token>,
     dag: Option<String>,
@@ -189,7 +200,7 @@ async fn ask_confinement(
     let listed = group_list(token, checker.as_deref_mut()).await?;
     let moved = moved(token, checker.as_deref_mut()).await?;
     let ids = if read_ids { Some(ids(token, checker).await?) } else { None };
-    let switcher = token.account()?.and_then(|account| account.dag_switcher);
+    let switcher = token.switcher()?;
     let (listed, import) = listed;
     Ok((Seen { groups, listed, import, moved, switcher, ids }, dag))
 }

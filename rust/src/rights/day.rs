@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The days since 1970-01-01 of a `YYYY-MM-DD`; nothing for what is no day.
-pub(super) fn day(text: &str) -> Option<i64> {
+pub(crate) fn day(text: &str) -> Option<i64> {
     let mut parts = text.split('-');
     let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
     let digits = |text: &str, n: usize| text.len() == n && text.bytes().all(|b| b.is_ascii_digit());
@@ -33,7 +33,7 @@ pub(crate) fn is_day(text: &str) -> bool {
 }
 
 /// Today, in UTC.
-pub(super) fn today(now: SystemTime) -> i64 {
+pub(crate) fn today(now: SystemTime) -> i64 {
     let seconds = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     i64::try_from(seconds / 86_400).unwrap_or_default()
 }

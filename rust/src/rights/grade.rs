@@ -341,7 +341,7 @@ fn flag_rights(listed: &Listed, needs: &Needs, facts: &Facts, flags: &mut Vec<St
 /// What an administrator states, as that and as no more.
 fn declared(facts: &Facts, flags: &mut Vec<String>) -> Vec<Row> {
     let account = facts.account.as_ref();
-    let over = account.is_some_and(|account| day(&account.until).is_none_or(|until| until < facts.today));
+    let over = account.is_some_and(|account| account.is_over(facts.today));
     if over {
         flags.push("what an administrator stated of the account is no longer stated: its day is over".to_owned());
     }

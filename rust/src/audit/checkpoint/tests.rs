@@ -213,6 +213,27 @@ fn every_anchor_is_brought_every_checkpoint_and_can_be_read_back() {
 }
 
 #[test]
+fn what_no_anchor_has_kept_is_known_without_asking_one() {
+    assert_eq!(run(World::new("").checkpoints().unanchored()).unwrap(), Unanchored::Everything);
+    let world = World::new(FILE);
+    let unanchored = || run(world.checkpoints().unanchored()).unwrap();
+    assert_eq!(unanchored(), Unanchored::Nothing, "there is no log yet");
+    world.touch("share");
+    world.entries(2);
+    let begun = world.ctx.clock.now();
+    let Unanchored::Since(first) = unanchored() else { panic!() };
+    assert!(begun.duration_since(first).unwrap() < Duration::from_secs(60));
+    world.pass(Duration::from_secs(3600));
+    run(world.checkpoints().take(false)).unwrap();
+    assert_eq!(unanchored(), Unanchored::Nothing, "what the log says of itself waits for nothing");
+    world.pass(Duration::from_secs(3600));
+    world.checkpoints().log.archive().unwrap().unwrap();
+    world.entries(1);
+    let Unanchored::Since(second) = unanchored() else { panic!() };
+    assert!(second.duration_since(first).unwrap() > Duration::from_secs(7000));
+}
+
+#[test]
 fn an_anchor_out_of_reach_gets_all_it_missed_when_it_is_back() {
     let world = World::new(&format!("checkpoint_every_entries = 5\n{FILE}"));
     world.entries(6);

@@ -6,7 +6,9 @@ use std::time::Duration;
 use toml::{Table, Value as Toml};
 
 use super::edit::{Wish, edited};
-use super::{CAP, KEYS, Layers, Settings, SettingsSource, covers, damaged, in_file, parse, read, read_text, unusable};
+use super::{
+    CAP, KEYS, Layers, Settings, SettingsSource, covers, damaged, in_file, parse, policy, read, read_text, unusable,
+};
 use crate::ctx::Dirs;
 use crate::error::{Error, Kind, Result};
 use crate::file::{self, Readers, SideLock, Source};
@@ -53,7 +55,15 @@ impl Edit {
         let site = read(&dirs.site, Source::Site)?;
         for wish in wishes {
             check(wish, &site, &dirs.site)?;
+            if policy::KEYS.contains(&wish.name)
+                && let Some(wished) = &wish.to
+            {
+                let places = [&path, &dirs.site].map(|path| path.display().to_string());
+                policy::not_laxer(wish.name, wished, &old, &site, places.each_ref().map(String::as_str))?;
+            }
         }
+        let wishes: Vec<Wish> = wishes.iter().map(|wish| wish.with_others(&old)).collect();
+        let wishes = wishes.as_slice();
         let text = edited(&text, wishes).ok_or_else(|| {
             Error::new(
                 Kind::Internal,
@@ -116,6 +126,16 @@ impl Prepared {
 }
 
 impl Wish {
+    /// The whole of what is wished for: of the policies by project, those that are not named stay, and one that is empty
+    /// goes.
+    fn with_others(&self, old: &Table) -> Self {
+        let (Some(Toml::Table(named)), "project_policies") = (&self.to, self.name) else { return self.clone() };
+        let mut all = old.get(self.name).and_then(Toml::as_table).cloned().unwrap_or_default();
+        all.extend(named.clone());
+        all.retain(|_, policy| policy.as_table().is_none_or(|policy| !policy.is_empty()));
+        Self { name: self.name, to: Some(Toml::Table(all)) }
+    }
+
     /// Whether it gives a setting a value.
     fn sets(&self, key: &str) -> bool {
         match (&self.to, key.split_once('.')) {

@@ -33,6 +33,8 @@ impl Operation {
         }
         let permit = limiter::reserve(&self.ctx, &self.project.redcap_uri, 1).await;
         self.or_refused(request, permit).await?;
+        let is_check = self.is_check && request.is_check();
+        self.comply(request, is_check).await?;
         let harmless = self.without_token(request);
         self.or_refused(request, harmless).await?;
         match self.tries(request, sink, None).await {

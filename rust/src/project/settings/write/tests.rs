@@ -209,3 +209,80 @@ fn side_by_side_writers_lose_nothing_and_readers_never_see_half_a_file() {
     assert_eq!(settings.order, ["vault"]);
     assert_eq!((settings.stores.vault.mount.as_str(), settings.stores.aws.profile.as_deref()), ("kv", Some("p")));
 }
+
+#[test]
+fn policies_are_written_for_all_and_project_by_project_and_the_others_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let dirs = dirs(folder.path());
+    let of = |name: &str| Settings::load(source(&[], &[]), &dirs).unwrap().policies.of(name).words();
+    let edit = write(&dirs, &[wish("policy", "{ max_age = \"90 days\" }")]).unwrap();
+    assert_eq!(edit.names, ["policy"]);
+    for (project, policy) in [("A", "{ max_age = \"7 days\" }"), ("B", "{ dag = true }"), ("C", "{ max_idle = 30 }")] {
+        let edit = write(&dirs, &[wish("project_policies", &format!("{{ {project} = {policy} }}"))]).unwrap();
+        assert_eq!(edit.names, ["project_policies"]);
+    }
+    let all = || [of("A"), of("B"), of("C"), of("D")];
+    let expected = [
+        "max_age = 7 days",
+        "dag = true; max_age = 90 days",
+        "max_age = 90 days; max_idle = 30 days",
+        "max_age = 90 days",
+    ];
+    assert_eq!(all(), expected);
+    assert!(user_file(&dirs).contains("[project_policies]\nA = { max_age = \"7 days\" }\n"), "{}", user_file(&dirs));
+    // One goes, the others stay.
+    write(&dirs, &[wish("project_policies", "{ A = {} }")]).unwrap();
+    assert_eq!(all(), [expected[3], expected[1], expected[2], expected[3]]);
+    assert!(write(&dirs, &[wish("project_policies", "{ A = {} }")]).unwrap().names.is_empty());
+    write(&dirs, &[none("policy")]).unwrap();
+    assert_eq!(all(), ["none", "dag = true", "max_idle = 30 days", "none"]);
+}
+
+#[test]
+fn a_policy_that_is_laxer_than_the_sites_is_refused_and_one_that_is_found_does_not_count() {
+    let folder = tempfile::tempdir().unwrap();
+    let dirs = dirs(folder.path());
+    let refused = |name: &'static str, text: &str| {
+        let error = write(&dirs, &[wish(name, text)]).map(|_| ()).unwrap_err();
+        assert_eq!(error.kind, Kind::Argument, "{text}");
+        assert!(error.message.contains("would not count"), "{}", error.message);
+        error.hints.join(" ")
+    };
+    let site = "[policy]\nmax_age = \"30 days\"\nstores = [\"vault\"]\non_breach = \"refuse\"\n\
+                [project_policies]\nB = { max_age = \"14 days\" }\n";
+    std::fs::write(&dirs.site, site).unwrap();
+    for (name, text) in [
+        ("policy", "{ max_age = 31 }"),
+        ("policy", "{ stores = [\"env\", \"vault\"] }"),
+        ("policy", "{ on_breach = \"warn\" }"),
+        ("policy", "{ max_age = 7, grace = 1 }"),
+        ("policy", "{ unknown = \"allow\" }"),
+        ("project_policies", "{ A = { max_age = 31 } }"),
+        ("project_policies", "{ B = { max_age = 15 } }"),
+    ] {
+        let hints = refused(name, text);
+        assert!(hints.contains("site.toml"), "{hints}");
+    }
+    assert!(!dirs.config.join("config.toml").exists());
+    write(&dirs, &[wish("policy", "{ max_age = 20, max_idle = 9 }")]).unwrap();
+    // One's own for all is a limit for those of single projects too.
+    assert!(refused("project_policies", "{ A = { max_age = 21 } }").contains("config.toml"));
+    let mut text = user_file(&dirs);
+    text.push_str("\n[project_policies]\nB = { max_age = \"15 days\", max_idle = 3 }\n");
+    write_user_file(&dirs, &text);
+    let settings = Settings::load(source(&[], &[]), &dirs).unwrap();
+    let b = settings.policies.of("B");
+    assert_eq!((b.max_age.unwrap().days() as i64, b.max_idle.unwrap().days() as i64), (14, 3));
+    assert_eq!(settings.policies.ignored.len(), 1);
+    assert!(
+        settings.policies.ignored[0].contains("`max_age = 15 days` in the policy of `B`"),
+        "{:?}",
+        settings.policies.ignored
+    );
+    let places: Vec<_> = settings.found.iter().filter(|(key, ..)| key == "policy").map(|(.., place)| place).collect();
+    assert!(places.len() == 2 && places[0].ends_with("config.toml") && places[1].ends_with("site.toml"), "{places:?}");
+    assert_eq!(settings.to_table().columns[0].1.len(), 1 + 4, "each with its place");
+    std::fs::write(&dirs.site, format!("locked = [\"policy\"]\n{site}")).unwrap();
+    let error = write(&dirs, &[wish("policy", "{ max_age = 1 }")]).map(|_| ()).unwrap_err();
+    assert!(error.message.contains("has locked `policy`"), "{}", error.message);
+}
