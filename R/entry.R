@@ -26,8 +26,9 @@
 #'
 #' @param project A project from [setup_project()] or [load_project()], or its short name.
 #' @param store The store that the token goes into: `"keyring"`, or `"vault"`, `"aws"` or `"command"` where your
-#'   settings set it up. A locked keyring asks for its password where you are there. To try things out at a sandbox:
-#'   `"sandbox"`, which is this session's and takes nothing for another server.
+#'   settings set it up. A locked keyring asks for its password where you are there. Where the store takes no token on this
+#'   machine, the error names those that do, each with the call to make. To try things out at a sandbox: `"sandbox"`, which
+#'   is this session's and takes nothing for another server.
 #' @param from The store that the token is taken from, such as `"env"`.
 #' @param fd The number of a descriptor.
 #' @param file The path of a file.

@@ -10,10 +10,15 @@
 #' (or in your vault); in REDCap the token stays valid until it is regenerated or deleted there.
 #'
 #' A project that is not set up here, or differently from what the object says, is an error: what an object from
-#' elsewhere calls its token may be another project's. So is a token beside which the store holds another server than the
-#' project's: elsewhere that bond would be lost. Two names for one place, such as `"keyring"` and a program that reads
-#' the same keyring, are an error too, and the token stays there. Where an older version is pinned (`vault.version`,
-#' `aws.stage`), nothing is removed.
+#' elsewhere calls its token may be another project's. So is a token beside which either store holds another server than
+#' the project's: elsewhere that bond would be lost. So is a store that is not on this machine: what it holds is not known.
+#' A token is moved only into a store that is asked for tokens, see [configure_stores()]. Where an older version is pinned
+#' (`vault.version`, `aws.stage`), nothing is removed.
+#'
+#' Two names for one place, such as `"keyring"` and a program that reads the same keyring, are an error too. That is found
+#' out before anything is changed: where `"command"` is one of the two stores, something that is no token is put into the
+#' other one, under the name `keycap_probe_` and eight characters, looked for by the program, and removed again. The audit
+#' log has its entries (`try_store`).
 #'
 #' @section When a move is interrupted:
 #' The token is then in the old place, in the new one, or in both, and never in neither; the message says which. The
@@ -118,8 +123,10 @@ remove_project_token <- function(project, store) {
   unset_variable(removed$unset)
   if (removed$removed) {
     what <- if (is.null(removed$fingerprint)) "what was set and was no token" else sprintf("the token (%s)", removed$fingerprint)
+    # As it stood there: a keyring may have it under the short name, or under both.
+    names <- paste0("`", unlist(removed$names), "`", collapse = " and ")
     say_success(
-      sprintf("removed %s under `%s` from `%s`", what, removed$token_name, args$store),
+      sprintf("removed %s under %s from `%s`", what, names, args$store),
       "in REDCap it is valid until it is regenerated or deleted there"
     )
   } else {

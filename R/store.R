@@ -42,8 +42,8 @@
 #' @returns `configure_stores()` returns the path of your file, invisibly.
 #'
 #'   `stores()` returns a data frame of class `keycap_stores` with one row a store and the columns `store`, `order` (`NA`
-#'   when it is not asked), `reachable` (`"ready"`, `"read only"`, `"locked"`, `"not asked"`, `"not here"`, `"forbidden"`
-#'   or `"failing"`), `what`, `detail` (which program, which server), `remark`, `remedy` and `site_locked` (whether your institution has
+#'   when it is not asked), `reachable` (`"ready"`, `"read only"`, `"untried"`, `"no login"`, `"locked"`, `"not asked"`,
+#'   `"not here"`, `"forbidden"` or `"failing"`), `what`, `detail` (which program, which server), `remark`, `remedy` and `site_locked` (whether your institution has
 #'   locked the order or settings of this store). Its attribute `settings` is a data frame with the columns `setting`,
 #'   `value`, `found_in` and `locked`; its attribute `files` is one with `file`, `path` and `there`.
 #' @seealso [keycap_settings], [view_project_token()]

@@ -479,6 +479,11 @@ impl Successor {
         Ok(Self { file, beside, path: path.to_owned(), keep: false })
     }
 
+    /// The file that it is written into before it takes the other's place.
+    pub(crate) fn place(&self) -> &Path {
+        &self.beside
+    }
+
     /// Puts the content, which has no more than the room, in the file's place. Where that fails and the content is
     /// written, it stays beside.
     pub(crate) fn succeed(mut self, content: &[u8]) -> Result<()> {

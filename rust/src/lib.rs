@@ -25,6 +25,7 @@ mod rights;
 pub mod sandbox;
 mod serve;
 mod signals;
+mod spelling;
 pub mod store;
 mod threads;
 pub mod token;

@@ -87,11 +87,17 @@ commands <- list(
       "imported"
     })
   },
-  # Into the keyring from wherever R has it; where the keyring has it already, there is nothing left to move. The sources
-  # have one keyring and the same names, one after the other.
+  # Into the keyring: from the environment it is moved, from a store it is copied, since not every one may be written to.
+  # Where the keyring has it already, there is nothing left to move.
   "move" = function(short_name) {
     seen({
-      move_project_token(kept[[short_name]], "env", "keyring", overwrite = TRUE)
+      project <- kept[[short_name]]
+      source <- view_project_token(project)$source
+      if (source %in% c("env", "keyring")) {
+        move_project_token(project, "env", "keyring", overwrite = TRUE)
+      } else {
+        set_project_token(project, "keyring", from = source)
+      }
       "moved"
     })
   },

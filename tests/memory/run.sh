@@ -17,9 +17,10 @@ for program in secret-tool Rscript gpg pass; do
     exit 2
   fi
 done
-# The store `vault` is asked as it is: by a real one.
+# The stores `vault` and `aws` are asked as they are: a real vault, and moto in AWS's place.
 KEYCAP_TEST_BAO=$(sh tools/openbao.sh)
-export KEYCAP_TEST_BAO
+KEYCAP_TEST_MOTO=$(sh tools/moto.sh)
+export KEYCAP_TEST_BAO KEYCAP_TEST_MOTO
 # The scanner is judged first: each form, place and case of a token, and the memory of another process.
 sh tools/with-r.sh cargo test --locked --quiet --manifest-path tests/memory/Cargo.toml --target-dir "$target"
 sh tools/with-r.sh cargo build --locked --quiet --manifest-path tests/memory/Cargo.toml --target-dir "$target"

@@ -5,6 +5,7 @@ canary_keep <- function(step, store, canary, give, setup) {
   project <- setup("KEEP", uri, token_name = "CANARY_KEEP")
   file <- withr::local_tempfile()
   withr::local_envvar(R_ENVIRON_USER = file, CANARY_KEEP = NA)
+  withr::local_options(keycap.stores = "env,keyring")
   renviron <- function(...) {
     writeLines(c(...), file)
     Sys.chmod(file, "600")
@@ -36,6 +37,10 @@ canary_keep <- function(step, store, canary, give, setup) {
     })
     step("list_project_tokens", "in the keyring", function() list_project_tokens("KEEP"))
     step("remove_project_token", "from the keyring", function() remove_project_token(project, "keyring"))
+  } else {
+    step("remove_project_token", "no such store here", function() remove_project_token(project, "keyring"))
   }
+  step("move_project_token", "a store that is not asked", function() move_project_token(project, "env", "vault"))
+  step("remove_project_token", "a slip", function() remove_project_token(project, "keyrin"))
   step("list_project_tokens", "a wrong type", function() list_project_tokens(1))
 }

@@ -132,7 +132,20 @@ test_that("stores and arguments that are not fit are errors without what was typ
   token <- made_up_token()
   error <- expect_error(remove_project_token(project, token), class = "keycap_error_token_in_argument")
   expect_no_match(conditionMessage(error), substr(token, 1, 8), fixed = TRUE)
+  expect_error(move_project_token(project, "env", "keyring"), "configure_stores", class = "keycap_error_argument")
+  withr::local_options(keycap.stores = "env,keyring")
   expect_error(move_project_token(project, "env", "keyring"), class = "keycap_error_token_missing")
+})
+
+test_that("a store that is not on this machine is an error, and one that holds nothing is none", {
+  local_renviron("A=1")
+  project <- study()
+  error <- expect_error(remove_project_token(project, "command"), class = "keycap_error_store")
+  expect_match(conditionMessage(error), "no program gives tokens on this machine", fixed = TRUE)
+  expect_match(conditionMessage(error), "`stores()` shows", fixed = TRUE)
+  expect_false(remove_project_token(project, "env"))
+  error <- expect_error(remove_project_token(project, "keyrin"), class = "keycap_error_argument")
+  expect_match(conditionMessage(error), "did you mean `keyring`?", fixed = TRUE)
 })
 
 test_that("a sandbox's own token is in no store, and a real one of its name is left alone", {
@@ -202,5 +215,5 @@ test_that("with a real keyring: out of .Renviron, as R's keyring package reads a
   expect_true(file.exists(result), info = paste(out, collapse = "\n"))
   seen <- readRDS(result)
   expect_identical(seen, lapply(seen, function(one) TRUE))
-  expect_length(seen, 14)
+  expect_length(seen, 15)
 })

@@ -13,8 +13,8 @@ use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
 use crate::file::{Eyes, Readers, make_private_folder, read_secret, replace};
 use crate::hex::hex;
-use crate::store::{from_hex, get_key, put_key, store_for_key};
-use crate::token::TokenName;
+use crate::store::{get_key, put_key, signing_key, store_for_key};
+use crate::token::{OF_KEYS, TokenName};
 
 /// The setting for a key in a file.
 const FILE: &str = "file";
@@ -100,7 +100,7 @@ impl<'a> KeyPlace<'a> {
     fn read(&self) -> Result<Option<Zeroizing<Vec<u8>>>> {
         let bytes = read_secret(&self.file, 80, Eyes::Few).map_err(|unfit| unfit.at(&self.file, "cannot be read"))?;
         let Some(bytes) = bytes else { return Ok(None) };
-        let seed = from_hex(bytes.strip_suffix(b"\n").unwrap_or(&bytes)).ok_or_else(|| {
+        let seed = signing_key(bytes.strip_suffix(b"\n").unwrap_or(&bytes)).ok_or_else(|| {
             Error::new(Kind::Damaged, format!("the signing key in `{}` is damaged", self.file.display()))
                 .hint("put it back from a copy, or move it away: then `checkpoint_audit_log()` makes a new one")
                 .field("path", self.file.display().to_string())
@@ -125,7 +125,7 @@ impl<'a> KeyPlace<'a> {
             name.truncate(24);
             name = format!("{name}_{}", &sha256(self.origin.as_bytes())[..8]);
         }
-        TokenName::new(&format!("keycap_audit_key_{name}"))
+        TokenName::new(&format!("{OF_KEYS}{name}"))
     }
 }
 

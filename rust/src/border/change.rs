@@ -28,6 +28,8 @@ pub(super) struct Change(Arc<(Mutex<State>, Condvar)>);
 pub(super) enum Fate {
     /// Nothing was changed, and nothing will be.
     NotMade,
+    /// It began, and failed.
+    Failed,
     /// It was made before, or just now.
     Made,
     /// It is being made, and takes long.
@@ -91,7 +93,8 @@ impl Change {
         match *state {
             State::Made => Fate::Made,
             State::Begun => Fate::UnderWay,
-            State::Waiting | State::Failed | State::Cancelled => Fate::NotMade,
+            State::Failed => Fate::Failed,
+            State::Waiting | State::Cancelled => Fate::NotMade,
         }
     }
 }
@@ -135,6 +138,15 @@ mod tests {
     }
 
     #[test]
+    fn a_change_that_began_and_failed_is_not_one_that_was_never_made() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let change = Change::new();
+        let failed = async { Err::<(), _>(Error::new(Kind::Store, "something else comes back")) };
+        assert!(runtime.block_on(change.carry_through(failed)).is_err());
+        assert_eq!(change.cancel(), Fate::Failed);
+    }
+
+    #[test]
     fn a_change_that_waits_is_carried_through_when_its_operation_is_dropped() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let change = Change::new();
@@ -163,13 +175,13 @@ mod tests {
     }
 
     #[test]
-    fn a_change_that_failed_was_not_made() {
+    fn a_change_of_files_that_failed_says_that_it_did() {
         let change = Change::new();
         let failed = change.make(|begin| {
             begin()?;
             Err::<(), _>(Error::new(Kind::File, "no room"))
         });
         assert_eq!(failed.unwrap_err().kind, Kind::File);
-        assert_eq!(change.cancel(), Fate::NotMade);
+        assert_eq!(change.cancel(), Fate::Failed);
     }
 }

@@ -5,15 +5,18 @@ use std::path::PathBuf;
 use super::arguments::{Arguments, Session, wrong};
 use super::audited::audited;
 use super::change::{Change, Fate};
+use super::keep::store_named;
 use super::{ctx_with, tokens};
 use crate::audit;
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
+use crate::net::Origin;
 use crate::net::io::{self, Task};
 use crate::project::{Bound, Project, Registries};
 use crate::redcap::{BoundBy, may_go, wanted};
 use crate::store::entry::{Entered, Hold, Place, Question, Way, enter};
-use crate::store::{self, Environment, Found, Wanted, keep};
+use crate::store::keep::{self, Held};
+use crate::store::{self, Environment, Found, Wanted};
 use crate::token::Form;
 use crate::value::{Column, Table, Value};
 
@@ -23,13 +26,11 @@ use crate::value::{Column, Table, Value};
 pub(super) fn set(arguments: &Arguments, session: &Session) -> Result<Task> {
     let project = tokens::project(arguments)?;
     let sandbox = session.is_sandbox(&project.redcap_uri);
-    let store = arguments.text("store")?;
+    let store = store_named(arguments, "store")?;
     let way = way(arguments)?;
-    let asked = match &way {
-        Way::Store(from) => vec![store.as_str(), from.as_str()],
-        _ => vec![store.as_str()],
-    };
-    let mut ctx = ctx_with(session, Environment::take(&project.token_name), &asked)?;
+    // All of them: where this one takes no token here, another may.
+    let all: Vec<&str> = store::names().collect();
+    let mut ctx = ctx_with(session, Environment::take(&project.token_name), &all)?;
     // Who enters a token can answer a keyring's question too.
     ctx.settings.interactive |= matches!(way, Way::Person);
     let place = Place::take(&arguments.optional_text("gui")?.unwrap_or_default());
@@ -40,7 +41,9 @@ pub(super) fn set(arguments: &Arguments, session: &Session) -> Result<Task> {
         let ctx = Ctx { log, ..ctx };
         let project = bound(&ctx, &project, sandbox)?;
         let wanted = wanted(&ctx, &project, sandbox)?;
-        keep::takes_tokens(&ctx, &store, &wanted).await?;
+        let again =
+            |store: &str| format!("set_project_token(\"{}\", store = \"{store}\")", project.short_name.as_str());
+        takes_tokens(&ctx, &store, &wanted, again).await?;
         let question = Question {
             project: project.short_name.as_str().to_owned(),
             token_name: project.token_name.as_str().to_owned(),
@@ -53,16 +56,27 @@ pub(super) fn set(arguments: &Arguments, session: &Session) -> Result<Task> {
     })?;
     Ok(task.with_last_word(move || {
         hold.cancel();
-        match change.cancel() {
-            Fate::NotMade => format!("interrupted: nothing was stored under `{name}`"),
-            Fate::Made => format!("interrupted, but the token under `{name}` is stored: that was done before"),
-            Fate::UnderWay => format!("interrupted too late: the token under `{name}` is being stored"),
-        }
+        last_word(change.cancel(), &name)
     }))
 }
 
+/// What is said to the one who interrupts.
+fn last_word(fate: Fate, name: &str) -> String {
+    match fate {
+        Fate::NotMade => format!("interrupted: nothing was stored under `{name}`"),
+        // The store may have taken it and not given it back.
+        Fate::Failed => format!(
+            "interrupted while the token under `{name}` was being stored, which failed: it may be stored all the same; \
+             `view_project_token()` shows it"
+        ),
+        Fate::Made => format!("interrupted, but the token under `{name}` is stored: that was done before"),
+        Fate::UnderWay => format!("interrupted too late: the token under `{name}` is being stored"),
+    }
+}
+
 fn way(arguments: &Arguments) -> Result<Way> {
-    let (from, file) = (arguments.optional_text("from")?, arguments.optional_text("file")?);
+    let from = arguments.value("from").map(|_| store_named(arguments, "from")).transpose()?;
+    let file = arguments.optional_text("file")?;
     let fd = arguments.value("fd").map(|_| arguments.whole("fd")).transpose()?;
     let wipe = arguments.flag("wipe")?;
     if wipe && file.is_none() {
@@ -95,6 +109,40 @@ fn bound(ctx: &Ctx, project: &Project, sandbox: bool) -> Result<Project> {
     }
 }
 
+/// Fails where a store takes no token here, and then names those that do, with the call for each.
+pub(super) async fn takes_tokens(
+    ctx: &Ctx,
+    store: &str,
+    wanted: &Wanted,
+    again: impl Fn(&str) -> String,
+) -> Result<()> {
+    let Err(error) = keep::takes_tokens(ctx, store, wanted).await else { return Ok(()) };
+    let state = error.fields.iter().find(|(name, _)| name == "state").and_then(|(_, value)| value.as_text());
+    if !matches!(state, Some("not_here" | "read_only" | "login")) {
+        return Err(error);
+    }
+    Err(store::elsewhere(ctx, store, again).await.into_iter().fold(error, Error::hint))
+}
+
+/// A store that says of a name that it belongs to another server keeps its token: with another one beside that origin,
+/// it would go to neither server.
+pub(super) fn bond_of_target(project: &Project, store: &str, beside: Option<&Origin>) -> Result<()> {
+    let (name, origin) = (project.token_name.as_str(), project.redcap_uri.origin());
+    let Some(beside) = beside.filter(|beside| *beside != origin) else { return Ok(()) };
+    let message = format!(
+        "`{store}` binds `{name}` to `{beside}`, in the field `origin` beside the token, and this project is at `{origin}`; \
+         nothing was stored"
+    );
+    Err(Error::new(Kind::Origin, message)
+        .hint(format!(
+            "if `{origin}` is the server, change the field `origin` in `{store}` first, by that store's own means"
+        ))
+        .hint("otherwise set the project up with a `token_name` of its own")
+        .field("token_name", name)
+        .field("origin", origin.to_string())
+        .field("source", store))
+}
+
 /// The error for an object that stands for no entry of the registries.
 pub(super) fn not_set_up(project: &Project) -> Error {
     let message = format!("`{}` is not set up here as the object says", project.short_name.as_str());
@@ -118,7 +166,7 @@ async fn put(
     change: &Change,
 ) -> Result<Value> {
     let print = entered.found.secret.fingerprint().to_string();
-    let replaced = there(&ctx, &store, &wanted).await?;
+    let replaced = there(&ctx, &store, &wanted, &project).await?;
     let entry = audit::Change {
         action: "set_token",
         project: Some(project.short_name.as_str().to_owned()),
@@ -174,11 +222,12 @@ async fn put(
     ]))
 }
 
-/// The fingerprint of what stands there now. Items that differ are no obstacle, all get the new token; nor is a secret
+/// The fingerprint of what stands there now; an error where that is bound to another server. Items that differ are no obstacle, all get the new token; nor is a secret
 /// whose newest version was deleted, it gets another one.
-async fn there(ctx: &Ctx, store: &str, wanted: &Wanted) -> Result<Option<String>> {
-    match keep::get(ctx, store, wanted).await {
-        Ok(found) => {
+async fn there(ctx: &Ctx, store: &str, wanted: &Wanted, project: &Project) -> Result<Option<String>> {
+    match keep::held(ctx, store, wanted).await {
+        Ok(Held { found, origin }) => {
+            bond_of_target(project, store, origin.as_ref())?;
             let token = found.filter(|found| found.form == Form::Project);
             Ok(token.map(|found| found.secret.fingerprint().to_string()))
         }
@@ -192,19 +241,12 @@ async fn there(ctx: &Ctx, store: &str, wanted: &Wanted) -> Result<Option<String>
     }
 }
 
-/// The line that makes a store one of those that are asked.
-pub(super) fn ask_too(ctx: &Ctx, store: &str) -> String {
-    let order = ctx.settings.order.iter().map(String::as_str).chain([store]);
-    let order: Vec<String> = order.map(|name| format!("\"{name}\"")).collect();
-    format!("`configure_stores(order = c({}))`", order.join(", "))
-}
-
 /// A token that no look-up finds, or not first, will surprise somebody.
 async fn say_what_counts(ctx: &Ctx, wanted: &Wanted, store: &str, print: &str) {
     let name = wanted.token_name.as_str();
     if !store::asked_for(ctx, wanted).iter().any(|asked| asked == store) {
-        ctx.log
-            .warning(format!("`{store}` is not among the stores that are asked for a token: {}", ask_too(ctx, store)));
+        let line = store::ask_too(ctx, store, None);
+        ctx.log.warning(format!("`{store}` is not among the stores that are asked for a token: {line}"));
         return;
     }
     if let Ok(Some(found)) = store::look_up(ctx, wanted).await
@@ -229,5 +271,27 @@ fn row(project: &Project, entry: &audit::Change) -> Table {
             ("fingerprint".into(), text(entry.fingerprint.as_deref())),
             ("replaced".into(), text(entry.replaced.as_deref())),
         ],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_interrupts_is_told_what_is_so() {
+        for (fate, part) in [
+            (Fate::NotMade, "nothing was stored"),
+            (Fate::Failed, "it may be stored all the same"),
+            (Fate::Made, "is stored: that was done before"),
+            (Fate::UnderWay, "is being stored"),
+        ] {
+            let word = last_word(fate, "REDCapSync_X");
+            assert!(
+                word.starts_with("interrupted") && word.contains(part) && word.contains("`REDCapSync_X`"),
+                "{word}"
+            );
+            assert_eq!(word.contains("nothing was stored"), fate == Fate::NotMade);
+        }
     }
 }

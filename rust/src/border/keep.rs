@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::arguments::{Arguments, Session, wrong};
 use super::audited::audited;
-use super::entry::{bond_kept, not_set_up};
+use super::entry::{bond_kept, bond_of_target, not_set_up, takes_tokens};
 use super::tokens::project;
 use super::{ctx, ctx_with};
 use crate::audit::{Change, History};
@@ -14,22 +14,25 @@ use crate::error::{Error, Kind, Result};
 use crate::net::io::{self, Task};
 use crate::project::{Bound, Project, Registries, unknown};
 use crate::redcap::{audit_folder, by_token_name, malformed, wanted};
+use crate::store::keep::{self, Held};
 use crate::store::step::step;
-use crate::store::{self, Environment, Found, Wanted, keep};
+use crate::store::{self, Environment, Found, Wanted};
 use crate::token::{Form, ShortName};
 use crate::value::{Column, Table, Value};
 
 /// The store whose variables the host takes away, on its own thread.
 const ENV: &str = "env";
 
+/// The store whose program may show what another store has.
+const PROGRAM: &str = "command";
+
 /// A store by its name, as an argument gives it.
-fn store_named(arguments: &Arguments, argument: &str) -> Result<String> {
+pub(super) fn store_named(arguments: &Arguments, argument: &str) -> Result<String> {
     let name = arguments.text(argument)?;
-    if store::names().chain([store::SANDBOX]).any(|known| known == name) {
-        return Ok(name);
+    if name != store::SANDBOX {
+        store::known(argument, std::slice::from_ref(&name))?;
     }
-    let known: Vec<String> = store::names().map(|known| format!("`{known}`")).collect();
-    Err(wrong(argument, "names no store").hint(format!("the stores are {}", known.join(", "))))
+    Ok(name)
 }
 
 /// The project as the registry has it, and what is looked up for it: an object from elsewhere may say that it has another
@@ -133,22 +136,30 @@ impl Way {
     /// not done again, so that the same call finishes what broke off.
     async fn go(&self, ctx: &Ctx, progress: &Progress) -> Result<Moved> {
         let Self { project, wanted, from, to, .. } = self;
+        self.will_be_asked(ctx)?;
         let source = keep::get(ctx, from, wanted).await?;
-        let target = keep::get(ctx, to, wanted).await?;
-        let Some(found) = source else { return self.nothing_left(ctx, target.as_ref()) };
+        let Held { found: target, origin } = keep::held(ctx, to, wanted).await?;
+        let Some(found) = source else { return self.nothing_left(ctx, target.as_ref()).await };
         if found.form != Form::Project {
             return Err(malformed(ctx, project, &found));
         }
+        bond_kept(project, &found)?;
         // What stands beside the token in the target would stay there.
-        for seen in [&found].into_iter().chain(&target) {
-            bond_kept(project, seen)?;
-        }
+        bond_of_target(project, to, origin.as_ref())?;
         let there = target.as_ref().is_some_and(|target| same(ctx, target, &found));
         if let Some(other) = target.as_ref().filter(|_| !there && !self.overwrite) {
             return Err(self.taken(&found, other));
         }
+        // Where it is already nothing is put; but what a program only gives may come from the very place that it is to
+        // leave, and could not be put back.
+        if !there || to == PROGRAM {
+            let short_name = project.short_name.as_str();
+            let again = |to: &str| format!("move_project_token(\"{short_name}\", \"{from}\", \"{to}\")");
+            takes_tokens(ctx, to, wanted, again).await?;
+        }
         // What cannot be removed is not doubled.
         keep::removable(ctx, from, wanted).await?;
+        self.are_two_places(ctx).await?;
         let print = found.secret.fingerprint().to_string();
         if there {
             ctx.log.note(format!("`{to}` has this token already ({print})"));
@@ -172,8 +183,59 @@ impl Way {
             self.gone(ctx).await?;
         }
         progress.is(Stage::Moved);
-        self.say_order(ctx);
         Ok(Moved { moved: true, fingerprint: print })
+    }
+
+    /// A token in a store that nobody asks is one that is not found: its project would be without.
+    fn will_be_asked(&self, ctx: &Ctx) -> Result<()> {
+        let to = self.to.as_str();
+        if store::asked_for(ctx, &self.wanted).iter().any(|asked| asked == to) {
+            return Ok(());
+        }
+        let order = ctx.settings.order.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let message = format!(
+            "`{to}` is not among the stores that are asked for a token ({order}), so it would not be found there"
+        );
+        let error = Error::new(Kind::Argument, message).field("argument", "to").field("store", to);
+        Err(if ctx.settings.is_locked("stores") {
+            error.hint("your institution has locked which stores are asked; give one of these as `to`")
+        } else {
+            error.hint(format!("{} makes it one of them; then move the token", store::ask_too(ctx, to, None)))
+        })
+    }
+
+    /// A program may give what another store has: what is removed there would be gone from both, and between that and
+    /// putting it back somebody may end R. So that is found out before anything is changed. No two other stores can be
+    /// one place.
+    async fn are_two_places(&self, ctx: &Ctx) -> Result<()> {
+        let Self { wanted, from, to, .. } = self;
+        let other = match (from.as_str(), to.as_str()) {
+            (other, PROGRAM) | (PROGRAM, other) if other != ENV => other,
+            _ => return Ok(()),
+        };
+        let change =
+            Change { detail: Some(format!("whether `{PROGRAM}` shows it")), ..self.change("try_store", other, "") };
+        let change = Change { token_name: None, fingerprint: None, ..change };
+        let shown = audited(ctx, wanted.sandbox, change, keep::is_shown_by(ctx, other, PROGRAM, wanted)).await;
+        let shown = shown.map_err(|error| {
+            error.hint(format!(
+                "before a token is moved, something that is none is put into `{other}` under another name, to see that \
+                 `{PROGRAM}` does not show it; nothing was moved"
+            ))
+        })?;
+        if !shown {
+            return Ok(());
+        }
+        let message = format!(
+            "`{from}` and `{to}` are one place under two names: what is put into `{other}` is in `{PROGRAM}`; nothing was \
+             moved"
+        );
+        Err(self.of_store("one_place", message).hint("a token is moved between two places: give another store as `to`"))
+    }
+
+    fn of_store(&self, state: &str, message: String) -> Error {
+        let error = Error::new(Kind::Store, message).field("state", state).field("store", self.to.as_str());
+        error.field("token_name", self.wanted.token_name.as_str())
     }
 
     /// Removes from the source what the target has, if it is still that, and looks whether the target has it afterwards:
@@ -233,10 +295,7 @@ impl Way {
                 Err(error) => failures.push(format!("`{store}`: {}", error.message)),
             }
         }
-        let error = |message: String| {
-            let error = Error::new(Kind::Store, message).field("state", state).field("store", to.as_str());
-            error.field("token_name", wanted.token_name.as_str())
-        };
+        let error = |message: String| self.of_store(state, message);
         if let Some(store) = back {
             return error(format!("{what}; the token was put back into `{store}`"))
                 .hint("a token is moved between two places: give another store as `to`");
@@ -250,8 +309,9 @@ impl Way {
     }
 
     /// Nothing in the source. Where the target has a token, an earlier call did it all.
-    fn nothing_left(&self, ctx: &Ctx, target: Option<&Found>) -> Result<Moved> {
+    async fn nothing_left(&self, ctx: &Ctx, target: Option<&Found>) -> Result<Moved> {
         let (name, Self { from, to, .. }) = (self.wanted.token_name.as_str(), self);
+        keep::is_here(ctx, from, &self.wanted).await?;
         if let Some(print) = target.and_then(print_of) {
             ctx.log.note(format!("`{from}` has nothing under `{name}` any more, and `{to}` has a token ({print})"));
             return Ok(Moved { moved: false, fingerprint: print });
@@ -288,13 +348,6 @@ impl Way {
         }
         Ok(())
     }
-
-    fn say_order(&self, ctx: &Ctx) {
-        if !store::asked_for(ctx, &self.wanted).contains(&self.to) {
-            let order = ctx.settings.order.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-            ctx.log.warning(format!("`{}` is not among the stores that are asked ({order}): add it", self.to));
-        }
-    }
 }
 
 /// `move_token`: `project`, `from`, `to`, `overwrite`. Answers `moved` (false where an earlier call did it all),
@@ -307,7 +360,9 @@ pub(super) fn relocate(arguments: &Arguments, session: &Session) -> Result<Task>
     }
     let overwrite = arguments.flag("overwrite")?;
     let sandbox = session.is_sandbox(&project.redcap_uri);
-    let ctx = ctx_with(session, Environment::take(&project.token_name), &[&from, &to])?;
+    // All of them: where `to` takes no token here, another may.
+    let all: Vec<&str> = store::names().collect();
+    let ctx = ctx_with(session, Environment::take(&project.token_name), &all)?;
     let progress = Progress::new();
     let (seen, names) = (progress.clone(), (from.clone(), to.clone()));
     let task = io::start(move |log| async move {
@@ -325,7 +380,8 @@ pub(super) fn relocate(arguments: &Arguments, session: &Session) -> Result<Task>
     Ok(task.with_last_word(move || seen.word(&names.0, &names.1)))
 }
 
-/// `remove_token`: `project`, `store`. Answers `removed` (false where there was nothing), `fingerprint`, `unset`.
+/// `remove_token`: `project`, `store`. Answers `removed` (false where there was nothing), `names` (those that it stood
+/// under), `fingerprint`, `unset`.
 pub(super) fn remove(arguments: &Arguments, session: &Session) -> Result<Task> {
     let project = project(arguments)?;
     let store = store_named(arguments, "store")?;
@@ -338,17 +394,21 @@ pub(super) fn remove(arguments: &Arguments, session: &Session) -> Result<Task> {
         let wanted = &way.wanted;
         let found = keep::get(&ctx, &store, wanted).await?;
         let fingerprint = found.as_ref().and_then(print_of);
+        let mut names = Vec::new();
         if found.is_some() {
             let change = Change { fingerprint: fingerprint.clone(), ..way.change("remove_token", &store, "") };
-            audited(&ctx, sandbox, change, keep::remove(&ctx, &store, wanted)).await?;
+            names = audited(&ctx, sandbox, change, keep::remove(&ctx, &store, wanted)).await?;
             if store != ENV {
                 way.gone(&ctx).await?;
             }
+        } else {
+            keep::is_here(&ctx, &store, wanted).await?;
         }
         let unset = (found.is_some() && store == ENV).then(|| wanted.token_name.as_str().to_owned());
         Ok(Value::list([
             ("removed", found.is_some().into()),
             ("token_name", wanted.token_name.as_str().into()),
+            ("names", names.into()),
             ("fingerprint", fingerprint.into()),
             ("unset", unset.into()),
         ]))

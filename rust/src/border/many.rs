@@ -294,7 +294,7 @@ fn seconds(all: impl Iterator<Item = Duration>) -> Column {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::net::io::Poll;
+    use crate::border::world::World as Host;
     use crate::sandbox::{API_PATH, Config, serve};
     use std::collections::BTreeMap;
     use std::net::TcpListener;
@@ -303,8 +303,7 @@ mod tests {
     /// A sandbox, a server that never answers and a port at which nobody listens, all of which pass for sandboxes of
     /// this session: their sample tokens are found under their names.
     struct World {
-        folder: tempfile::TempDir,
-        session: Value,
+        host: Host,
         sandbox: String,
         silent: (String, TcpListener),
         nobody: String,
@@ -322,58 +321,25 @@ mod tests {
             let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
             let serving =
                 std::thread::spawn(move || serve(Config::default(), listener, async { drop(stopped.await) }).unwrap());
-            let folder = tempfile::tempdir().unwrap();
-            let at = |name: &str| Value::from(folder.path().join(name).display().to_string());
-            let texts = |all: [&String; 3]| Value::from(all.map(Clone::clone).to_vec());
-            let session = Value::list([
-                ("config", at("config")),
-                ("data", at("data")),
-                ("session", at("session")),
-                ("site", at("site.toml")),
-                ("sandboxes", texts([&sandbox, &silent.0, &nobody])),
-                (
-                    "options",
-                    Value::list([
-                        ("keycap.timeout", "2.5".into()),
-                        ("keycap.retries", "0".into()),
-                        ("keycap.stores", "env".into()),
-                    ]),
-                ),
-            ]);
-            Self { folder, session, sandbox, silent, nobody, stop: Some(stop), serving: Some(serving) }
+            let options = [("keycap.timeout", "2.5"), ("keycap.retries", "0"), ("keycap.stores", "env")];
+            let host = Host::new(&options, &[&sandbox, &silent.0, &nobody]);
+            Self { host, sandbox, silent, nobody, stop: Some(stop), serving: Some(serving) }
         }
 
         fn start(&self, op: &str, args: Value) -> Task {
-            crate::border::start(op, args, &self.session).unwrap()
+            self.host.start(op, args).unwrap()
         }
 
         fn run(&self, op: &str, args: Value) -> Value {
-            let mut task = self.start(op, args);
-            loop {
-                if let Poll::Done(_, result) = task.poll(Duration::from_millis(50)) {
-                    return result.unwrap();
-                }
-            }
+            self.host.run(op, args).1.unwrap()
         }
 
-        /// Sets a project up.
         fn project(&self, short_name: &str, uri: &str, token_name: &str) -> Value {
-            let args = [("short_name", short_name), ("redcap_uri", uri), ("token_name", token_name)];
-            self.run("setup_project", Value::list(args.map(|(name, text)| (name, text.into()))))
-                .get("project")
-                .unwrap()
-                .clone()
+            self.host.project(short_name, uri, token_name)
         }
 
         fn log(&self) -> Vec<serde_json::Value> {
-            let files = std::fs::read_dir(self.folder.path().join("session/audit")).unwrap();
-            let paths = files.map(|file| file.unwrap().path());
-            let logs: Vec<_> = paths.filter(|path| path.extension().is_some_and(|e| e == "jsonl")).collect();
-            for log in &logs {
-                assert!(matches!(crate::audit::verify(log).unwrap(), crate::audit::Verdict::Intact { .. }));
-            }
-            let text: String = logs.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect();
-            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+            self.host.log("session/audit")
         }
     }
 
@@ -487,7 +453,7 @@ mod tests {
     #[test]
     fn a_file_of_an_export_is_whole_or_not_there_and_no_project_writes_to_anothers() {
         let world = World::new();
-        let folder = world.folder.path().join("a/b");
+        let folder = world.host.at("a/b");
         let args =
             |to: &Path| Value::list([("projects", list(mixed(&world))), ("to", to.display().to_string().into())]);
         let answer = world.run("export_many", args(&folder));
@@ -503,10 +469,10 @@ mod tests {
         assert!(file(1).starts_with("record_id,") && file(1) == file(2), "{}", &file(1)[..60]);
         assert_eq!(answer.get("exports"), Some(&list(vec![Value::Nothing; 9])));
         // A folder that cannot be made is an error before anything is asked.
-        let in_the_way = world.folder.path().join("file");
+        let in_the_way = world.host.at("file");
         std::fs::write(&in_the_way, "").unwrap();
         let before = world.log().len();
-        let Err(error) = crate::border::start("export_many", args(&in_the_way.join("x")), &world.session) else {
+        let Err(error) = crate::border::start("export_many", args(&in_the_way.join("x")), &world.host.session) else {
             panic!("made")
         };
         assert_eq!((error.kind, world.log().len()), (Kind::File, before));
@@ -549,7 +515,7 @@ mod tests {
         world.silent.1.set_nonblocking(true).unwrap();
         let all: Vec<_> =
             (0..30).map(|n| world.project(&format!("S{n}"), &world.silent.0, "REDCapSync_TEST_REPEAT")).collect();
-        std::fs::write(world.folder.path().join("session/audit"), "in the way").unwrap();
+        std::fs::write(world.host.at("session/audit"), "in the way").unwrap();
         let answer = world.run("test_tokens", projects(all));
         assert_eq!(texts(table(&answer)["reason"]), [Some("audit"); 30]);
         assert!(world.silent.1.accept().is_err(), "somebody connected");
@@ -568,7 +534,8 @@ mod tests {
             (list(["0123456789ABCDEF0123456789ABCDEF".into()]), Kind::TokenInArgument),
         ] {
             for op in ["test_tokens", "export_many"] {
-                let Err(error) = crate::border::start(op, Value::list([("projects", value.clone())]), &world.session)
+                let Err(error) =
+                    crate::border::start(op, Value::list([("projects", value.clone())]), &world.host.session)
                 else {
                     panic!("{value:?}")
                 };

@@ -23,6 +23,8 @@ mod rights;
 mod sandboxes;
 mod stores;
 mod tokens;
+#[cfg(test)]
+mod world;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -94,7 +94,7 @@ pub(super) fn set(arguments: &Arguments, session: &Session) -> Result<Task> {
     })?;
     Ok(task.with_last_word(move || {
         match fate.cancel() {
-            Fate::NotMade => "interrupted: the policy was not changed",
+            Fate::NotMade | Fate::Failed => "interrupted: the policy was not changed",
             Fate::Made => "interrupted, but the policy is written: that was done before",
             Fate::UnderWay => "interrupted too late: the policy is being written",
         }

@@ -23,7 +23,7 @@ pub(super) fn set_up(arguments: &Arguments, session: &Session) -> Result<Task> {
     let (fate, name) = (ready.change.clone(), ready.wish.project.short_name.clone());
     let task = io::start(move |log| ready.set_up(log))?;
     Ok(task.with_last_word(move || match (fate.cancel(), name.as_str()) {
-        (Fate::NotMade, name) => format!("interrupted: nothing was changed, `{name}` was not set up"),
+        (Fate::NotMade | Fate::Failed, name) => format!("interrupted: nothing was changed, `{name}` was not set up"),
         (Fate::Made, name) => format!("interrupted, but `{name}` is set up: that was done before"),
         (Fate::UnderWay, name) => format!("interrupted too late: `{name}` is being set up"),
     }))
@@ -60,7 +60,7 @@ pub(super) fn set_up_all(arguments: &Arguments, session: &Session) -> Result<Tas
     })?;
     Ok(task.with_last_word(move || {
         let fates: Vec<Fate> = changes.iter().map(Change::cancel).collect();
-        let done = fates.iter().filter(|fate| **fate != Fate::NotMade).count();
+        let done = fates.iter().filter(|fate| matches!(fate, Fate::Made | Fate::UnderWay)).count();
         format!("interrupted: {done} of {} projects are set up, the others are not", fates.len())
     }))
 }
@@ -220,7 +220,7 @@ pub(super) fn delete(arguments: &Arguments, session: &Session) -> Result<Task> {
         Ok(Value::list([("short_name", name.into()), ("removed", deleted.removed.into())]))
     })?;
     Ok(task.with_last_word(move || match (fate.cancel(), name.as_str()) {
-        (Fate::NotMade, name) => format!("interrupted: nothing was changed, `{name}` was not deleted"),
+        (Fate::NotMade | Fate::Failed, name) => format!("interrupted: nothing was changed, `{name}` was not deleted"),
         (Fate::Made, name) => format!("interrupted, but `{name}` is deleted: that was done before"),
         (Fate::UnderWay, name) => format!("interrupted too late: `{name}` is being deleted"),
     }))

@@ -53,7 +53,7 @@ pub(super) fn configure(arguments: &Arguments, session: &Session) -> Result<Task
     })?;
     Ok(task.with_last_word(move || {
         match fate.cancel() {
-            Fate::NotMade => "interrupted: no setting was changed",
+            Fate::NotMade | Fate::Failed => "interrupted: no setting was changed",
             Fate::Made => "interrupted, but the settings are written: that was done before",
             Fate::UnderWay => "interrupted too late: the settings are being written",
         }
@@ -172,25 +172,31 @@ impl Line {
         let line =
             Self { store, order, reachable: "", what: None, detail: None, remark: None, remedy: None, site_locked };
         match state {
-            Ok(State { what, detail, reach }) => {
+            Ok(State { what, detail, reach, hints }) => {
                 let (reachable, remark) = match reach {
                     Reach::Ready => ("ready", None),
                     Reach::ReadOnly => ("read only", None),
+                    Reach::Untried(why) => ("untried", Some(why)),
+                    Reach::NoLogin(why) => ("no login", Some(why)),
                     Reach::Locked => ("locked", None),
                     Reach::NotAsked(why) => ("not asked", Some(why)),
                     Reach::NotHere(why) => ("not here", Some(why)),
                 };
-                Self { reachable, what: Some(what), detail, remark, ..line }
+                Self { reachable, what: Some(what), detail, remark, remedy: remedy(&hints), ..line }
             }
             Err(Error { kind, message, hints, .. }) => {
                 let forbidden =
                     kind == Kind::Argument && ctx.settings.stores.forbidden.iter().any(|name| name == store);
-                let remedy = (!hints.is_empty()).then(|| hints.join("; "));
+                let remedy = remedy(&hints);
                 let reachable = if forbidden { "forbidden" } else { "failing" };
                 Self { reachable, remark: Some(message), remedy, ..line }
             }
         }
     }
+}
+
+fn remedy(hints: &[String]) -> Option<String> {
+    (!hints.is_empty()).then(|| hints.join("; "))
 }
 
 fn table_of(lines: &[Line]) -> Table {
@@ -214,63 +220,15 @@ fn table_of(lines: &[Line]) -> Table {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::ctx::Event;
-    use crate::net::io::Poll;
+    use crate::border::world::World;
 
-    struct World {
-        folder: tempfile::TempDir,
-        session: Value,
+    fn written_in(world: &World) -> String {
+        std::fs::read_to_string(world.at("config/config.toml")).unwrap_or_default()
     }
 
-    impl World {
-        fn new(options: &[(&str, &str)]) -> Self {
-            let folder = tempfile::tempdir().unwrap();
-            let at = |name: &str| Value::Text(folder.path().join(name).display().to_string());
-            let options = options.iter().map(|(name, text)| ((*name).to_owned(), (*text).into())).collect();
-            let session = Value::list([
-                ("config", at("config")),
-                ("data", at("data")),
-                ("session", at("session")),
-                ("options", Value::List(options)),
-            ]);
-            Self { folder, session }
-        }
-
-        fn run(&self, op: &str, args: Value) -> (Vec<String>, Result<Value>) {
-            let mut task = match crate::border::start(op, args, &self.session) {
-                Ok(task) => task,
-                Err(error) => return (Vec::new(), Err(error)),
-            };
-            let mut said = Vec::new();
-            loop {
-                let (events, result) = match task.poll(Duration::from_millis(50)) {
-                    Poll::Pending(events) => (events, None),
-                    Poll::Done(events, result) => (events, Some(result)),
-                };
-                said.extend(events.into_iter().filter_map(|event| match event {
-                    Event::Note(text) => Some(text),
-                    _ => None,
-                }));
-                if let Some(result) = result {
-                    return (said, result);
-                }
-            }
-        }
-
-        fn text(&self) -> String {
-            std::fs::read_to_string(self.folder.path().join("config/config.toml")).unwrap_or_default()
-        }
-
-        fn log(&self) -> Vec<serde_json::Value> {
-            let Ok(files) = std::fs::read_dir(self.folder.path().join("data/audit")) else { return Vec::new() };
-            let paths = files.map(|file| file.unwrap().path());
-            let log = paths.filter(|path| path.extension().is_some_and(|end| end == "jsonl"));
-            let text: String = log.map(|path| std::fs::read_to_string(path).unwrap()).collect();
-            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-        }
+    fn entries(world: &World) -> Vec<serde_json::Value> {
+        world.log("data/audit")
     }
 
     fn texts(all: &[&str]) -> Value {
@@ -279,7 +237,7 @@ mod tests {
 
     #[test]
     fn what_is_configured_is_written_with_an_entry_before_and_its_outcome_after() {
-        let world = World::new(&[]);
+        let world = World::new(&[], &[]);
         let vault = Value::list([
             ("address", "https://vault.example:8200".into()),
             ("kv", Value::Real(1.0)),
@@ -293,7 +251,7 @@ mod tests {
         let args = [("order", texts(&["vault", "command"])), ("vault", vault), ("command", command)];
         let (said, done) = world.run("configure_stores", Value::list(args.clone()));
         let done = done.unwrap();
-        let text = world.text();
+        let text = written_in(&world);
         for line in
             ["stores = [\"vault\", \"command\"]", "kv = 1", "arguments = [\"{token_name}\"]", "first_line = true"]
         {
@@ -302,7 +260,7 @@ mod tests {
         assert!(!text.contains("role"));
         assert_eq!(done.get("changed").unwrap(), &texts(&["stores", "vault.address", "vault.kv", "command"]));
         assert!(said[0].contains("config.toml") && said[0].contains("vault.kv"), "{said:?}");
-        let log = world.log();
+        let log = entries(&world);
         assert_eq!(log.len(), 2);
         let of = |entry: usize, key: &str| log[entry][key].as_str().unwrap_or_default().to_owned();
         assert_eq!((of(0, "phase"), of(1, "phase")), ("change".to_owned(), "outcome".to_owned()));
@@ -316,37 +274,41 @@ mod tests {
         assert_eq!(done.unwrap().get("changed").unwrap(), &Value::List(Vec::new()));
         // Nothing to say is no change either; an empty list takes away.
         world.run("configure_stores", Value::list([])).1.unwrap();
-        assert_eq!((world.log().len(), world.text()), (2, text));
+        assert_eq!((entries(&world).len(), written_in(&world)), (2, text));
         let empty = || Value::List(Vec::new());
         let args = [("order", empty()), ("vault", empty()), ("command", empty())];
         world.run("configure_stores", Value::list(args)).1.unwrap();
-        assert!(!world.text().contains("vault") && !world.text().contains("stores ="), "{}", world.text());
-        assert_eq!(world.log().len(), 4);
+        assert!(
+            !written_in(&world).contains("vault") && !written_in(&world).contains("stores ="),
+            "{}",
+            written_in(&world)
+        );
+        assert_eq!(entries(&world).len(), 4);
     }
 
     #[test]
     fn without_an_entry_nothing_is_written() {
-        let world = World::new(&[]);
-        std::fs::create_dir_all(world.folder.path().join("data")).unwrap();
-        std::fs::write(world.folder.path().join("data/audit"), "in the way").unwrap();
+        let world = World::new(&[], &[]);
+        std::fs::create_dir_all(world.at("data")).unwrap();
+        std::fs::write(world.at("data/audit"), "in the way").unwrap();
         let (_, done) = world.run("configure_stores", Value::list([("order", "env".into())]));
-        assert_eq!((done.unwrap_err().kind, world.text()), (Kind::Audit, String::new()));
+        assert_eq!((done.unwrap_err().kind, written_in(&world)), (Kind::Audit, String::new()));
     }
 
     #[test]
     fn a_file_that_cannot_be_written_has_its_outcome_too() {
-        let world = World::new(&[]);
+        let world = World::new(&[], &[]);
         // The name that the new file has while it is written is taken by a folder with something in it.
         let beside = format!("config/config.toml.{}.new/x", std::process::id());
-        std::fs::create_dir_all(world.folder.path().join(beside)).unwrap();
+        std::fs::create_dir_all(world.at(&beside)).unwrap();
         let (_, done) = world.run("configure_stores", Value::list([("order", "env".into())]));
-        assert_eq!((done.unwrap_err().kind, world.text()), (Kind::File, String::new()));
-        assert_eq!(world.log()[1]["class"], "file");
+        assert_eq!((done.unwrap_err().kind, written_in(&world)), (Kind::File, String::new()));
+        assert_eq!(entries(&world)[1]["class"], "file");
     }
 
     #[test]
     fn slips_are_named_and_no_value_is_repeated() {
-        let world = World::new(&[]);
+        let world = World::new(&[], &[]);
         let hex = "0123456789ABCDEF0123456789ABCDEF"; // made up
         let member = |name: &str, value: Value| Value::List(vec![(name.to_owned(), value)]);
         for (name, value, kind, part) in [
@@ -369,20 +331,42 @@ mod tests {
         let twice = Value::List(vec![("kv".to_owned(), 1_i64.into()), ("kv".to_owned(), 2_i64.into())]);
         let error = world.run("configure_stores", Value::list([("vault", twice)])).1.unwrap_err();
         assert!(error.message.contains("`vault$kv` is there twice"), "{}", error.message);
-        assert_eq!((world.text(), world.log().len()), (String::new(), 0));
+        assert_eq!((written_in(&world), entries(&world).len()), (String::new(), 0));
     }
 
     #[test]
     fn an_option_that_outranks_what_is_written_is_told() {
-        let world = World::new(&[("keycap.stores", "env")]);
+        let world = World::new(&[("keycap.stores", "env")], &[]);
         let (said, done) = world.run("configure_stores", Value::list([("order", texts(&["keyring", "env"]))]));
         done.unwrap();
         assert!(said.iter().any(|text| text.contains("option `keycap.stores`, which outranks")), "{said:?}");
     }
 
     #[test]
+    fn what_is_not_ready_says_so_and_what_helps() {
+        let world = World::new(&[], &[]);
+        let session = Session::read(&world.session).unwrap();
+        let ctx = ctx_with(&session, Environment::empty(), &[]).unwrap();
+        let line = |reach: Reach, hints: &[&str]| {
+            let hints = hints.iter().map(|hint| (*hint).to_owned()).collect();
+            Line::of(&ctx, "vault", Ok(State { what: "a vault", detail: None, reach, hints }))
+        };
+        for (reach, word, remark) in [
+            (Reach::Ready, "ready", None),
+            (Reach::Locked, "locked", None),
+            (Reach::Untried("why".to_owned()), "untried", Some("why")),
+            (Reach::NoLogin("why".to_owned()), "no login", Some("why")),
+        ] {
+            let line = line(reach, &["unlock it", "or wait"]);
+            assert_eq!((line.reachable, line.remark.as_deref()), (word, remark));
+            assert_eq!(line.remedy.as_deref(), Some("unlock it; or wait"));
+        }
+        assert_eq!(line(Reach::Ready, &[]).remedy, None);
+    }
+
+    #[test]
     fn the_stores_are_shown_with_their_place_and_the_settings_with_their_files() {
-        let world = World::new(&[("keycap.stores", "vault,env"), ("keycap.vault.address", "https://127.0.0.1:1")]);
+        let world = World::new(&[("keycap.stores", "vault,env"), ("keycap.vault.address", "https://127.0.0.1:1")], &[]);
         let shown = world.run("stores", Value::list([])).1.unwrap();
         let Some(Value::Table(table)) = shown.get("stores") else { panic!("{shown:?}") };
         let column = |name: &str| &table.columns.iter().find(|(other, _)| other == name).unwrap().1;
@@ -399,6 +383,6 @@ mod tests {
         assert_eq!(settings.columns[2].1.text_at(0), Some("option `keycap.stores`"));
         assert_eq!(shown.get("user_file").unwrap().get("there"), Some(&Value::Flag(false)));
         // Nothing is written by looking.
-        assert!(!world.folder.path().join("config").exists() && world.log().is_empty());
+        assert!(!world.at("config").exists() && entries(&world).is_empty());
     }
 }

@@ -21,5 +21,5 @@ pub use settings::{
 pub(crate) use settings::{Edit, Prepared, Wish as StoreWish, is_preset};
 #[cfg(test)]
 pub(crate) use setup::set_up;
-pub(crate) use setup::{Wish, delete, nearest, set_up_unless, unknown};
+pub(crate) use setup::{Wish, delete, set_up_unless, unknown};
 pub use site::site_file;

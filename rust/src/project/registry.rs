@@ -13,7 +13,7 @@ use crate::ctx::Dirs;
 use crate::error::{Error, Kind, Result};
 use crate::file::{self, Readers, SideLock, Source};
 use crate::net::{Origin, ServerUrl};
-use crate::token::{ShortName, TokenName, looks_like_token};
+use crate::token::{OF_KEYS, ShortName, TokenName, is_of_a_key, looks_like_token};
 use crate::value::Value;
 
 /// Project files are called `keycap_<short_name>.json`.
@@ -124,6 +124,14 @@ impl Project {
             Some(_) => Err(Error::new(Kind::Argument, format!("`project${name}` is not one text"))
                 .hint("set the project up again with `setup_project()`, or load it with `load_project()`")),
         };
+        for name in ["short_name", "token_name"] {
+            // A signing key of the audit log would be listed, replaced or removed as a token.
+            if optional(name)?.is_some_and(|text| is_of_a_key(&text)) {
+                let message = format!("`{name}` begins as the names of the audit log's signing keys do, `{OF_KEYS}`");
+                let error = Error::new(Kind::Argument, message).field("argument", name);
+                return Err(error.hint("give the project a name of its own; a signing key is no token"));
+            }
+        }
         let needed = |name: &str| {
             optional(name)?.ok_or_else(|| {
                 Error::new(Kind::Argument, format!("`project` is not a keycap project: it has no `{name}`"))

@@ -6,7 +6,8 @@ use super::registry::{Kept, Project, Registries, read_project_file, write_projec
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
 use crate::file;
-use crate::net::{Origin, ServerUrl};
+use crate::net::Origin;
+use crate::spelling::nearest;
 use crate::token::{ShortName, TokenName};
 
 /// What the user asks for.
@@ -44,7 +45,7 @@ pub(crate) fn set_up_unless(ctx: &Ctx, wish: Wish, begin: &dyn Fn() -> Result<()
             if other.redcap_uri == project.redcap_uri && other.token_name == project.token_name {
                 project.project_id.clone_from(&other.project_id);
             } else if other.redcap_uri != project.redcap_uri && !overwrite && !(sandbox && of_sandbox(other)) {
-                return Err(set_up_elsewhere(&project.short_name, &other.redcap_uri));
+                return Err(set_up_elsewhere(&project, other));
             }
             news = changes(other, &project);
         }
@@ -121,12 +122,25 @@ fn tell_twin(ctx: &Ctx, registries: &Registries, project: &Project, kept: Kept, 
     Ok(())
 }
 
-fn set_up_elsewhere(short_name: &ShortName, other: &ServerUrl) -> Error {
-    let name = short_name.as_str();
-    Error::new(Kind::Project, format!("`{name}` is already set up with another address, `{}`", other.shown()))
-        .hint("choose another `short_name`, or say `overwrite = TRUE` if the project has moved to the new address")
+fn set_up_elsewhere(project: &Project, other: &Project) -> Error {
+    let name = project.short_name.as_str();
+    let there = &other.redcap_uri;
+    Error::new(Kind::Project, format!("`{name}` is already set up with another address, `{}`", there.shown()))
+        .hint(format!(
+            "choose another `short_name`, or say so if the project has moved to the new address: `{}`",
+            overwriting(project, other.dir_path.as_deref())
+        ))
         .field("short_name", name)
-        .field("redcap_uri", other.as_str())
+        .field("redcap_uri", there.as_str())
+}
+
+/// The call that sets a project up at its new address. With its folder: without, it would be this session's only.
+fn overwriting(project: &Project, folder: Option<&str>) -> String {
+    let quoted = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
+    let folder = project.dir_path.as_deref().or(folder);
+    let folder = folder.map(|folder| format!(", dir_path = {}", quoted(folder))).unwrap_or_default();
+    let (name, uri) = (project.short_name.as_str(), quoted(project.redcap_uri.as_str()));
+    format!("setup_project(\"{name}\"{folder}, redcap_uri = {uri}, overwrite = TRUE)")
 }
 
 /// A name is bound to one origin: a second project may have it, as token name or as short name, only at the same origin.
@@ -158,7 +172,7 @@ fn refuse_second_origin(
             continue;
         }
         if same_name {
-            return Err(set_up_elsewhere(&project.short_name, &other.redcap_uri));
+            return Err(set_up_elsewhere(project, &other));
         }
         let owner = other.short_name.as_str();
         let own = if name == project.token_name.as_str() { "token_name" } else { "short_name" };
@@ -182,7 +196,10 @@ fn write_into_folder(ctx: &Ctx, project: &Project, path: &Path, overwrite: bool,
                 Kind::Project,
                 format!("`{}` names another address, `{}`", path.display(), there.redcap_uri.shown()),
             )
-            .hint("choose another folder or `short_name`, or say `overwrite = TRUE` if the project has moved"));
+            .hint(format!(
+                "choose another folder or `short_name`, or say so if the project has moved: `{}`",
+                overwriting(project, None)
+            )));
         }
     } else if let Some(folder) = path.parent()
         && !folder.exists()
@@ -248,29 +265,6 @@ pub(crate) fn unknown(short_name: &ShortName, registries: &Registries) -> Error 
     error.hint("`get_projects()` lists those that are; `setup_project()` sets one up").field("short_name", name)
 }
 
-/// The name that is spelled most like another: letter case apart, two letters are added, lost or changed at most, and
-/// half of them at most.
-pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let name = name.to_ascii_lowercase();
-    let near = known.map(|other| (distance(&name, &other.to_ascii_lowercase()), other));
-    near.filter(|(far, _)| *far <= 2 && far * 2 <= name.len()).min().map(|(_, other)| other)
-}
-
-/// How many letters must be added, lost or changed (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut before = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.bytes().enumerate() {
-            let changed = before + usize::from(x != y);
-            before = row[j + 1];
-            row[j + 1] = changed.min(before + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -278,7 +272,7 @@ mod tests {
 
     use super::*;
     use crate::ctx::{Dirs, Events, SystemClock, SystemRandom};
-    use crate::net::Net;
+    use crate::net::{Net, ServerUrl};
     use crate::project::Settings;
     use crate::store::Environment;
     use crate::value::Value;
@@ -332,17 +326,6 @@ mod tests {
 
     #[test]
     fn the_nearest_name_is_told_and_a_far_one_is_not() {
-        let known = ["TEST", "HEART", "HEART_2", "B"];
-        let nearest = |name| nearest(name, known.into_iter());
-        for (name, near) in
-            [("test", "TEST"), ("TSET", "TEST"), ("HART", "HEART"), ("heart22", "HEART_2"), ("TESTS", "TEST")]
-        {
-            assert_eq!(nearest(name), Some(near), "{name}");
-        }
-        for name in ["C", "LUNG", "X", "TE", "HEARTBEAT"] {
-            assert_eq!(nearest(name), None, "{name}");
-        }
-        assert_eq!((distance("", "abc"), distance("kitten", "sitting"), distance("abc", "abc")), (3, 3, 0));
         let world = World::new();
         assert_eq!(world.kind("HEART", REAL, "MINE", &[]), None);
         let error = unknown(&ShortName::new("Herat").unwrap(), &Registries::new(&world.ctx.dirs));
@@ -350,6 +333,24 @@ mod tests {
         assert!(
             !unknown(&ShortName::new("LUNG").unwrap(), &Registries::new(&world.ctx.dirs)).hints[0].contains("mean")
         );
+    }
+
+    #[test]
+    fn the_call_for_a_project_that_has_moved_keeps_its_folder() {
+        let world = World::new();
+        assert_eq!(world.kind("A", REAL, "MINE", &[]), None);
+        let dir = world.folder.path().join("A").display().to_string();
+        let call =
+            format!("`setup_project(\"A\", dir_path = \"{dir}\", redcap_uri = \"{LOOPBACK}\", overwrite = TRUE)`");
+        // As it was set up, and for the session alone.
+        let error = world.try_set_up("A", LOOPBACK, "MINE", &[]).err().unwrap();
+        assert!(error.kind == Kind::Project && error.hints[0].ends_with(&call), "{error:?}");
+        let texts = [("short_name", "A"), ("redcap_uri", LOOPBACK), ("token_name", "MINE")];
+        let project = Project::from_value(&Value::list(texts.map(|(name, text)| (name, text.into())))).unwrap();
+        let odd = Project { dir_path: Some("C:\\a \"b\"".to_owned()), ..project.clone() };
+        assert!(overwriting(&odd, None).contains(r#"dir_path = "C:\\a \"b\"","#), "{}", overwriting(&odd, None));
+        assert_eq!(overwriting(&project, Some(&dir)), call.trim_matches('`'));
+        assert!(!overwriting(&project, None).contains("dir_path"));
     }
 
     #[test]

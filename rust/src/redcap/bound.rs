@@ -95,7 +95,7 @@ pub(crate) fn may_go(by: BoundBy, project: &Project, found: &Found) -> Result<()
             .hint(format!(
                 "find out which of the two is the server of this token before you change anything in `{source}`"
             ))
-            .hint("if it is not the project's, set the project up with its address and `overwrite = TRUE`")
+            .hint("if it is not the project's, set the project up with its address, its `dir_path` and `overwrite = TRUE`")
     } else {
         error
             .hint(format!("put the server's origin beside the token, in the field `origin` of `{source}`: `{origin}`"))

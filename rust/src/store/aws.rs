@@ -43,6 +43,10 @@ const WHAT: &str = "AWS Secrets Manager";
 const NOT_HERE: &str =
     "no AWS on this machine: neither the setting `aws.region` nor `AWS_REGION` nor a profile says a region";
 
+/// What is told where credentials are missing, and some are in the environment.
+const SILENCED: &str = "your institution has locked `aws.profile`, so variables of the environment give no credentials: a \
+                        profile in `~/.aws` has to, or the role of the instance; ask those who wrote the site's file";
+
 /// What the chain of credentials takes from the environment.
 const VARIABLES: [&str; 20] = [
     "AWS_ACCESS_KEY_ID",
@@ -66,6 +70,28 @@ const VARIABLES: [&str; 20] = [
     "AWS_CONTAINER_AUTHORIZATION_TOKEN",
     "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
 ];
+
+/// Those that say who asks: keys, a role, where a platform gives credentials, a profile and the files that it stands in.
+const WHO_ASKS: [&str; 15] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_ROLE_ARN",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_ROLE_SESSION_NAME",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    INSTANCE_AT,
+];
+
+/// Where the role of an instance is asked for.
+const INSTANCE_AT: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
 
 /// The way to AWS, as the host's thread prepared it: the client, and what the environment holds.
 pub(super) struct Entrance {
@@ -104,9 +130,7 @@ impl Locks {
             | "AWS_ENDPOINT_URL_STS"
             | "AWS_ENDPOINT_URL_SSO" => self.has("aws.endpoint"),
             "AWS_REGION" | "AWS_DEFAULT_REGION" => self.has("aws.region"),
-            "AWS_PROFILE" | "AWS_DEFAULT_PROFILE" | "AWS_CONFIG_FILE" | "AWS_SHARED_CREDENTIALS_FILE" => {
-                self.has("aws.profile")
-            }
+            name if WHO_ASKS.contains(&name) => self.has("aws.profile"),
             "AWS_CA_BUNDLE" => self.has("ca_file"),
             _ => false,
         }
@@ -137,6 +161,11 @@ impl Entrance {
         Some(value.as_str())
     }
 
+    /// Whether something in the environment says who asks, and counts for nothing.
+    fn is_silenced(&self) -> bool {
+        self.variables.iter().any(|(name, _)| WHO_ASKS.contains(name) && self.locks.outrank(name))
+    }
+
     fn profile(&self) -> Option<&str> {
         self.variable("AWS_PROFILE").or_else(|| self.variable("AWS_DEFAULT_PROFILE"))
     }
@@ -149,7 +178,7 @@ fn ca_file(settings: &Settings, locks: &Locks, ca_bundle: Option<PathBuf>) -> Op
 
 /// The variables that are set; a blank one is not.
 fn variables(get: impl Fn(&'static str) -> Option<Zeroizing<String>>) -> Vec<(&'static str, Zeroizing<String>)> {
-    const INSTANCE: [&str; 2] = ["AWS_EC2_METADATA_DISABLED", "AWS_EC2_METADATA_SERVICE_ENDPOINT"];
+    const INSTANCE: [&str; 2] = ["AWS_EC2_METADATA_DISABLED", INSTANCE_AT];
     let names = VARIABLES.into_iter().chain(INSTANCE);
     names.filter_map(|name| Some((name, get(name)?))).filter(|(_, value)| !value.is_empty()).collect()
 }
@@ -223,7 +252,10 @@ impl AwsStore {
         let sts = sts.map(|address| endpoint(address, "AWS_ENDPOINT_URL_STS")).transpose()?;
         let carrier = Carrier::new(client, sts, entrance);
         let chain = Chain { entrance, files: &files, profile, by_settings, region, carrier };
-        let identity = chain.find().await?.ok_or_else(|| trouble::no_credentials(region))?;
+        let identity = chain.find().await?.ok_or_else(|| {
+            let none = trouble::no_credentials(region);
+            if entrance.is_silenced() { none.hint(SILENCED) } else { none }
+        })?;
         Ok(Some(Place { client, server, region: region.to_owned(), identity }))
     }
 
@@ -348,7 +380,7 @@ impl AwsStore {
     async fn look(&self) -> Result<State> {
         let what = WHAT;
         let Some(place) = self.place().await? else {
-            return Ok(State { what, detail: None, reach: Reach::NotHere(NOT_HERE.to_owned()) });
+            return Ok(State::new(what, None, Reach::NotHere(NOT_HERE.to_owned())));
         };
         let detail = Some(format!("{}, {}, with {}", place.region, self.settings.name, place.identity.source));
         // Unsigned, so that it stands in nobody's log: it is refused, as only AWS refuses.
@@ -356,8 +388,14 @@ impl AwsStore {
         let reply = place.service().ask(Action::Get, body, None).await?;
         let told = |said: Said| self.trouble(&place, "", Action::Get).error(&said);
         answer::is_aws(reply.status, &reply.body).map_err(told)?;
-        let reach = if self.settings.stage == Stage::Previous { Reach::ReadOnly } else { Reach::Ready };
-        Ok(State { what, detail, reach })
+        let reach = if self.settings.stage == Stage::Previous {
+            Reach::ReadOnly
+        } else if place.identity.source.is_known_to_aws() {
+            Reach::Ready
+        } else {
+            Reach::Untried("it answers; whether it takes these keys shows with the first look-up".to_owned())
+        };
+        Ok(State::new(what, detail, reach))
     }
 }
 
@@ -403,7 +441,7 @@ impl Store for AwsStore {
         } else {
             Reach::NotHere(NOT_HERE.to_owned())
         };
-        Box::pin(std::future::ready(Ok(State { what: WHAT, detail: None, reach })))
+        Box::pin(std::future::ready(Ok(State::new(WHAT, None, reach))))
     }
 }
 

@@ -3,6 +3,7 @@
 //! It is started without a shell, in a process group of its own; its standard error goes nowhere, since it may say
 //! anything. Which program that is, the user's or the site's settings file says and nobody else.
 
+pub(super) mod pass;
 pub(super) mod process;
 mod program;
 
@@ -189,6 +190,23 @@ impl CommandStore {
         self.only_a_token(line, program, name).await
     }
 
+    async fn look(&self) -> Result<State> {
+        let detail = self.program.as_ref().map(|program| program.display().to_string());
+        let state = |reach| State::new("a program that prints tokens", detail, reach);
+        let line = match self.here() {
+            Ok((line, _)) => line,
+            Err(why) => return Ok(state(Reach::NotHere(why))),
+        };
+        if line.preset == Some(Preset::Pass) {
+            return Ok(match pass::place(&line.program, &self.surroundings).await? {
+                pass::Place::Made | pass::Place::Unknown => state(Reach::Ready),
+                pass::Place::NotMade(folder) => state(Reach::NotHere(pass::not_made(&folder))).hint(pass::MAKE),
+            });
+        }
+        let reach = if line.write.is_some() { Reach::Ready } else { Reach::ReadOnly };
+        Ok(state(reach).hint("whether it has to be unlocked or logged in to shows with the first look-up"))
+    }
+
     fn more_lines(&self, what: &str) -> Error {
         let who = self.who();
         let message = format!(
@@ -268,13 +286,7 @@ impl Store for CommandStore {
     }
 
     fn state(&self) -> Pending<'_, State> {
-        let detail = self.program.as_ref().map(|program| program.display().to_string());
-        let reach = match self.here() {
-            Ok((line, _)) if line.write.is_some() => Reach::Ready,
-            Ok(_) => Reach::ReadOnly,
-            Err(why) => Reach::NotHere(why),
-        };
-        Box::pin(std::future::ready(Ok(State { what: "a program that prints tokens", detail, reach })))
+        Box::pin(self.look())
     }
 }
 

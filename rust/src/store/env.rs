@@ -11,7 +11,7 @@ use super::keyring::SessionBus;
 use super::raw::Raw;
 use super::renviron::{self, Places};
 use super::vault::Entrance;
-use super::{Answer, Pending, Reach, State, Store, Wanted, to_compare};
+use super::{Answer, Pending, Reach, State, Store, Wanted, to_compare, under};
 use crate::ctx::{Ctx, Events};
 use crate::error::{Error, Kind, Result};
 use crate::net::Net;
@@ -78,7 +78,9 @@ impl Environment {
         if asked(super::aws::NAME) {
             self.aws = Some(super::aws::Entrance::take(settings, net));
         }
-        let program = asked(super::command::NAME) && settings.stores.command.is_some();
+        // Where it is named, what could be set up as this store is of interest as well.
+        let named = named.contains(&super::command::NAME);
+        let program = named || asked(super::command::NAME) && settings.stores.command.is_some();
         if program || settings.checkpoints.runs_programs() {
             self.command = Some(Surroundings::take());
         }
@@ -187,8 +189,8 @@ impl Store for EnvStore {
         Box::pin(ready(Err(read_only(name))))
     }
 
-    fn remove_for<'a>(&'a self, wanted: &'a Wanted) -> Pending<'a, bool> {
-        Box::pin(self.take_away(wanted))
+    fn remove_for<'a>(&'a self, wanted: &'a Wanted) -> Pending<'a, Vec<String>> {
+        Box::pin(async { Ok(under(&wanted.token_name, self.take_away(wanted).await?)) })
     }
 
     fn removable<'a>(&'a self, wanted: &'a Wanted) -> Pending<'a, ()> {
@@ -196,11 +198,7 @@ impl Store for EnvStore {
     }
 
     fn state(&self) -> Pending<'_, State> {
-        Box::pin(ready(Ok(State {
-            what: "environment variables of this process",
-            detail: None,
-            reach: Reach::ReadOnly,
-        })))
+        Box::pin(ready(Ok(State::new("environment variables of this process", None, Reach::ReadOnly))))
     }
 }
 

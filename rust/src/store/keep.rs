@@ -7,24 +7,43 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::{Found, Open, Reach, STORES, State, Store, Wanted, find, found, names, sandbox, unknown_store};
+use super::step::step;
+use super::{Found, Open, Reach, STORES, State, Store, Wanted, find, found, names, sandbox, to_compare, unknown_store};
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
-use crate::token::{Form, Secret};
+use crate::hex::hex;
+use crate::net::Origin;
+use crate::token::{Form, Secret, TokenName};
+
+/// What stands under a name in one store, and the origin beside it, which is there also where the token is blank.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) found: Option<Found>,
+    pub(crate) origin: Option<Origin>,
+}
 
 /// What stands under a name in one store. `None`: blank, or the store is not on this machine.
 ///
 /// # Errors
 /// `argument`: no such store, or a forbidden one. `store`: it is there and fails.
 pub(crate) async fn get(ctx: &Ctx, store: &str, wanted: &Wanted) -> Result<Option<Found>> {
+    held(ctx, store, wanted).await.map(|held| held.found)
+}
+
+/// The same, with the origin beside it.
+///
+/// # Errors
+/// As [`get`].
+pub(crate) async fn held(ctx: &Ctx, store: &str, wanted: &Wanted) -> Result<Held> {
     let store = opened(ctx, store, wanted)?;
     let source = store.name();
     let answer = store.get(wanted).await.map_err(|error| named(error, source, wanted))?;
+    let origin = answer.origin.clone();
     let (found, remark) = found(answer, &ctx.settings.token_form, source);
     if let Some(remark) = remark {
         ctx.log.once(remark);
     }
-    Ok(found)
+    Ok(Held { found, origin })
 }
 
 /// Puts a token under a name, in place of what was there, and reads it back. Only a well-formed project token is put.
@@ -62,23 +81,36 @@ pub(crate) async fn put(ctx: &Ctx, store: &str, wanted: &Wanted, secret: &Secret
 pub(crate) async fn takes_tokens(ctx: &Ctx, store: &str, wanted: &Wanted) -> Result<()> {
     let store = opened(ctx, store, wanted)?;
     let source = store.name();
-    let (state, message) = match store.state().await.map_err(|error| error.field("store", source))?.reach {
-        Reach::Ready | Reach::Locked => return Ok(()),
+    let State { reach, hints, .. } = store.state().await.map_err(|error| error.field("store", source))?;
+    let (state, message) = match reach {
+        Reach::Ready | Reach::Untried(_) | Reach::Locked => return Ok(()),
         Reach::ReadOnly => ("read_only", format!("`{source}` is only read, so no token is set there")),
+        Reach::NoLogin(why) => ("login", why),
         Reach::NotHere(why) | Reach::NotAsked(why) => ("not_here", why),
     };
-    Err(Error::new(Kind::Store, message)
-        .hint("give another store by `store`, or put the token there by that store's own means")
-        .hint("`vignette(\"tokens\", package = \"keycap\")` tells which stores there are, and how each is set up")
-        .field("state", state)
-        .field("store", source))
+    let error = Error::new(Kind::Store, message).field("state", state).field("store", source);
+    Err(hints.into_iter().fold(error, Error::hint))
 }
 
-/// Removes what stands under a name in one store; false where there was nothing.
+/// Fails where a store is not on this machine: what it holds is not known then, which is not the same as nothing.
+///
+/// # Errors
+/// As [`get`]; `store` too where the store is not on this machine.
+pub(crate) async fn is_here(ctx: &Ctx, store: &str, wanted: &Wanted) -> Result<()> {
+    let store = opened(ctx, store, wanted)?;
+    let source = store.name();
+    let State { reach, hints, .. } = store.state().await.map_err(|error| error.field("store", source))?;
+    let (Reach::NotHere(why) | Reach::NotAsked(why)) = reach else { return Ok(()) };
+    let error = Error::new(Kind::Store, why).field("state", "not_here").field("store", source);
+    let error = hints.into_iter().fold(error, Error::hint);
+    Err(error.hint("`stores()` shows which stores this machine has, and in which file each is set up"))
+}
+
+/// Removes what a look-up for a project gives in one store: the names that it stood under, none where there was nothing.
 ///
 /// # Errors
 /// As [`get`].
-pub(crate) async fn remove(ctx: &Ctx, store: &str, wanted: &Wanted) -> Result<bool> {
+pub(crate) async fn remove(ctx: &Ctx, store: &str, wanted: &Wanted) -> Result<Vec<String>> {
     let store = opened(ctx, store, wanted)?;
     let source = store.name();
     store.remove_for(wanted).await.map_err(|error| named(error, source, wanted))
@@ -92,6 +124,28 @@ pub(crate) async fn removable(ctx: &Ctx, store: &str, wanted: &Wanted) -> Result
     let store = opened(ctx, store, wanted)?;
     let source = store.name();
     store.removable(wanted).await.map_err(|error| named(error, source, wanted))
+}
+
+/// What is put under a name of nobody's: no token.
+const PROBE: &[u8] = b"keycap looks whether two stores are one place";
+
+/// Whether what one store has under a name is there in another under that name too: then the two are one place, and what
+/// is removed from one is gone from both. Asked with a name and a text of its own, which is removed again.
+///
+/// # Errors
+/// As [`get`]; those of putting and removing.
+pub(crate) async fn is_shown_by(ctx: &Ctx, store: &str, by: &str, wanted: &Wanted) -> Result<bool> {
+    let (store, by) = (opened(ctx, store, wanted)?, opened(ctx, by, wanted)?);
+    let mut number = [0; 4];
+    ctx.random.fill(&mut number)?;
+    let name = TokenName::new(&format!("keycap_probe_{}", hex(&number)))?;
+    let wanted = Wanted { short_name: name.as_str().to_owned(), token_name: name.clone(), sandbox: false };
+    store.put(&name, &to_compare(PROBE)).await.map_err(|error| named(error, store.name(), &wanted))?;
+    step("probe put");
+    // A program that fails over a name that it does not have is one that does not have it.
+    let seen = by.get(&wanted).await.ok().and_then(|answer| answer.value);
+    store.remove(&name).await.map_err(|error| named(error, store.name(), &wanted))?;
+    Ok(seen.is_some_and(|seen| seen.bytes().trim_ascii() == PROBE))
 }
 
 /// How long a store may take to say what it is.
@@ -232,7 +286,7 @@ mod tests {
         }
 
         fn remove(&self) -> bool {
-            block_on(remove(&self.ctx, "command", &wanted(NAME))).unwrap()
+            !block_on(remove(&self.ctx, "command", &wanted(NAME))).unwrap().is_empty()
         }
     }
 

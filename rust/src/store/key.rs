@@ -9,6 +9,7 @@ use super::raw::Raw;
 use super::{Reach, Wanted, env, find, keep, secret};
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
+use crate::hex::from_hex;
 use crate::token::{Secret, TokenName};
 
 /// The key under a name in a store. `None`: blank, or the store is not on this machine.
@@ -17,7 +18,7 @@ use crate::token::{Secret, TokenName};
 /// As [`keep::get`]; `store` also where what stands there is no key.
 pub(crate) async fn get_key(ctx: &Ctx, store: &str, name: &TokenName) -> Result<Option<Zeroizing<Vec<u8>>>> {
     let Some(found) = keep::get(ctx, store, &wanted(name)).await? else { return Ok(None) };
-    match from_hex(&found.secret.for_store()) {
+    match signing_key(&found.secret.for_store()) {
         Some(key) => Ok(Some(key)),
         None => Err(Error::new(Kind::Store, format!("what `{store}` has under `{}` is no signing key", name.as_str()))
             .hint("a signing key has 64 hexadecimal characters; remove what stands there, or name another store")
@@ -44,7 +45,7 @@ pub(crate) async fn put_key(ctx: &Ctx, store: &str, name: &TokenName, key: &[u8]
 pub(crate) async fn store_for_key(ctx: &Ctx) -> Option<String> {
     for name in ctx.settings.order.iter().filter(|name| *name != env::NAME) {
         let Some(store) = find(ctx, name) else { continue };
-        if store.state().await.is_ok_and(|state| state.reach == Reach::Ready) {
+        if store.state().await.is_ok_and(|state| matches!(state.reach, Reach::Ready | Reach::Untried(_))) {
             return Some(name.clone());
         }
     }
@@ -67,14 +68,8 @@ fn as_secret(key: &[u8]) -> Secret {
 }
 
 /// The 32 bytes that 64 hexadecimal characters mean.
-pub(crate) fn from_hex(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-    let digit = |c: &u8| char::from(*c).to_digit(16).map(|value| value as u8);
-    let mut key = Zeroizing::new(Vec::with_capacity(32));
-    for pair in text.chunks(2) {
-        let [high, low] = pair else { return None };
-        key.push(digit(high)? << 4 | digit(low)?);
-    }
-    (key.len() == 32).then_some(key)
+pub(crate) fn signing_key(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    from_hex(text).filter(|key| key.len() == 32)
 }
 
 #[cfg(all(test, unix))]

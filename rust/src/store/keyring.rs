@@ -185,18 +185,22 @@ impl Store for KeyringStore {
     }
 
     /// Under the token name whatever is there; under the short name what a look-up would give, or gave as well.
-    fn remove_for<'a>(&'a self, wanted: &'a Wanted) -> Pending<'a, bool> {
+    fn remove_for<'a>(&'a self, wanted: &'a Wanted) -> Pending<'a, Vec<String>> {
         let names = names(wanted);
         Box::pin(self.on_thread(move |access| {
             let mut values = Vec::new();
             for name in &names {
                 values.push(system::get(access, std::slice::from_ref(name))?.value);
             }
-            let mut removed = system::remove(access, &names[0])?;
+            let mut removed = Vec::new();
+            if system::remove(access, &names[0])? {
+                removed.push(names[0].clone());
+            }
             if let (Some(name), [own, Some(short)]) = (names.get(1), values.as_slice())
                 && own.as_ref().is_none_or(|own| same_token(own, short, &access.rule))
+                && system::remove(access, name)?
             {
-                removed |= system::remove(access, name)?;
+                removed.push(name.clone());
             }
             Ok(removed)
         }))
@@ -214,7 +218,10 @@ impl Store for KeyringStore {
 
     fn state(&self) -> Pending<'_, State> {
         Box::pin(self.on_thread(|access| {
-            Ok(State { what: "the system's keyring", detail: None, reach: system::reach(access)? })
+            let reach = system::reach(access)?;
+            let locked = matches!(reach, Reach::Locked);
+            let state = State::new("the system's keyring", None, reach);
+            Ok(if locked { state.hint(UNLOCK).hint(WHERE_ASKED) } else { state })
         }))
     }
 }
@@ -244,10 +251,17 @@ fn no_answer() -> Error {
         .hint("where nobody logs in, take `keyring` out of the order of stores, or unset `DBUS_SESSION_BUS_ADDRESS`")
 }
 
+/// What helps where the keyring is locked.
+const UNLOCK: &str = "unlock it: log in to the desktop, or open the system's password manager";
+
+/// Where it asks for its password.
+const WHERE_ASKED: &str =
+    "in a script no question is asked; ask for a token once in an interactive session and answer there";
+
 fn locked(name: &str) -> Error {
     error("locked", format!("the keyring is locked, so what it holds under `{name}` cannot be read or changed"))
-        .hint("unlock it: log in to the desktop, or open the system's password manager")
-        .hint("in a script no question is asked; run this once in an interactive session and answer there")
+        .hint(UNLOCK)
+        .hint(WHERE_ASKED)
         .hint(format!("or set the environment variable `{name}`, which is asked before the keyring"))
 }
 
@@ -255,7 +269,7 @@ fn locked(name: &str) -> Error {
 fn dismissed(name: &str) -> Error {
     error("locked", format!("the keyring stayed locked, so what it holds under `{name}` cannot be read or changed"))
         .hint("its question for the password was dismissed, not answered in time, or could not be shown")
-        .hint("unlock it: log in to the desktop, or open the system's password manager")
+        .hint(UNLOCK)
 }
 
 fn denied() -> Error {

@@ -7,6 +7,7 @@
 mod aws;
 mod blocking;
 mod command;
+mod elsewhere;
 pub(crate) mod entry;
 mod env;
 mod json;
@@ -25,8 +26,9 @@ use std::future::Future;
 use std::pin::Pin;
 
 pub(crate) use command::run_program;
+pub(crate) use elsewhere::{ask_too, elsewhere};
 pub use env::Environment;
-pub(crate) use key::{from_hex, get_key, put_key, store_for_key};
+pub(crate) use key::{get_key, put_key, signing_key, store_for_key};
 use raw::Raw;
 pub(crate) use sandbox::{NAME as SANDBOX, forget as forget_sandbox};
 
@@ -93,9 +95,9 @@ trait Store: Send + Sync {
     fn put_for<'a>(&'a self, wanted: &'a Wanted, secret: &'a Secret) -> Pending<'a, ()> {
         self.put(&wanted.token_name, secret)
     }
-    /// Removes what a look-up for a project gives; false when there was nothing.
-    fn remove_for<'a>(&'a self, wanted: &'a Wanted) -> Pending<'a, bool> {
-        self.remove(&wanted.token_name)
+    /// Removes what a look-up for a project gives: the names that it stood under, none when there was nothing.
+    fn remove_for<'a>(&'a self, wanted: &'a Wanted) -> Pending<'a, Vec<String>> {
+        Box::pin(async { Ok(under(&wanted.token_name, self.remove(&wanted.token_name).await?)) })
     }
     /// Fails where [`Store::remove_for`] is known to fail. Changes nothing.
     fn removable<'a>(&'a self, _wanted: &'a Wanted) -> Pending<'a, ()> {
@@ -108,6 +110,11 @@ trait Store: Send + Sync {
     fn idle_state(&self) -> Pending<'_, State> {
         self.state()
     }
+}
+
+/// The names under which something was removed, where it stands under one at most.
+fn under(name: &TokenName, removed: bool) -> Vec<String> {
+    if removed { vec![name.as_str().to_owned()] } else { Vec::new() }
 }
 
 /// A store's answer: the bytes, where it has them, and what a person should know.
@@ -137,6 +144,20 @@ pub(crate) struct State {
     /// Which one: a program's path, a server.
     pub(crate) detail: Option<String>,
     pub(crate) reach: Reach,
+    /// What helps, where something does.
+    pub(crate) hints: Vec<String>,
+}
+
+impl State {
+    fn new(what: &'static str, detail: Option<String>, reach: Reach) -> Self {
+        Self { what, detail, reach, hints: Vec::new() }
+    }
+
+    /// With what helps.
+    fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
 }
 
 /// Whether a store can be used now.
@@ -146,6 +167,10 @@ pub(crate) enum Reach {
     Ready,
     /// Reads; tokens are put there by other means.
     ReadOnly,
+    /// There, and whether it lets anybody in shows with the first look-up. Why that was not tried.
+    Untried(String),
+    /// There, and nothing to log in with, or nothing that it takes. What is missing.
+    NoLogin(String),
     /// There, and locked.
     Locked,
     /// Not looked into any further, and why.
@@ -291,7 +316,7 @@ fn meant(name: &str) -> Option<String> {
     if plain.contains("environ") {
         return Some("environment variables and `.Renviron` are the store `env`".to_owned());
     }
-    crate::project::nearest(&plain, names()).map(|near| format!("did you mean `{near}`?"))
+    crate::spelling::nearest(&plain, names()).map(|near| format!("did you mean `{near}`?"))
 }
 
 fn unknown_store(setting: &str, name: &str) -> Error {

@@ -103,11 +103,7 @@ impl Store for SandboxStore {
     }
 
     fn state(&self) -> Pending<'_, State> {
-        Box::pin(ready(Ok(State {
-            what: "tokens of the sandbox, for this session",
-            detail: None,
-            reach: Reach::Ready,
-        })))
+        Box::pin(ready(Ok(State::new("tokens of the sandbox, for this session", None, Reach::Ready))))
     }
 }
 

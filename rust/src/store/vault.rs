@@ -8,6 +8,7 @@ mod answer;
 mod api;
 mod login;
 mod trouble;
+mod unwrap;
 
 use std::sync::Arc;
 
@@ -267,19 +268,26 @@ impl VaultStore {
         }
     }
 
-    async fn look(&self) -> Result<State> {
+    /// `asked`: whether somebody decided to use it, so that its login may be looked at.
+    async fn look(&self, asked: bool) -> Result<State> {
         let what = "HashiCorp Vault or OpenBao";
         let Some((server, entrance)) = self.here() else {
-            return Ok(State { what, detail: None, reach: Reach::NotHere(NOT_HERE.to_owned()) });
+            return Ok(State::new(what, None, Reach::NotHere(NOT_HERE.to_owned())));
         };
         let detail = Some(format!("{}, {}/{}", server.origin(), self.settings.mount, self.settings.path));
-        let reply = self.api(server, entrance)?.health().await?;
-        let reach = match answer::health(reply.status, &reply.body) {
-            Ok(()) => Reach::Ready,
-            Err(Said::Sealed) => Reach::Locked,
+        let api = self.api(server, entrance)?;
+        let reply = api.health().await?;
+        let (reach, hints) = match answer::health(reply.status, &reply.body) {
+            Ok(()) if asked => login::prospect(&api, &self.settings, entrance).await,
+            Ok(()) => {
+                let why = "`vault` is not among the stores that are asked for a token, so its login is not looked at";
+                (Reach::NotAsked(why.to_owned()), Vec::new())
+            }
+            Err(Said::Sealed) => (Reach::Locked, vec![trouble::UNSEAL.to_owned()]),
             Err(said) => return Err(self.trouble(server, "", Doing::Reading).error(said)),
         };
-        Ok(State { what, detail, reach })
+        let reach = if self.settings.version.is_some() && reach == Reach::Ready { Reach::ReadOnly } else { reach };
+        Ok(State { hints, ..State::new(what, detail, reach) })
     }
 }
 
@@ -316,7 +324,11 @@ impl Store for VaultStore {
     }
 
     fn state(&self) -> Pending<'_, State> {
-        Box::pin(self.look())
+        Box::pin(self.look(true))
+    }
+
+    fn idle_state(&self) -> Pending<'_, State> {
+        Box::pin(self.look(false))
     }
 }
 

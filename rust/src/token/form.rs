@@ -110,6 +110,11 @@ impl FormRule {
         let count = if n_chars == 1 { "1 character".to_owned() } else { format!("{n_chars} characters") };
         let mut faults = vec![count];
         let blank = |b: &u8| b.is_ascii_whitespace();
+        let mark = [(&b"\xef\xbb\xbf"[..], ""), (b"\xff\xfe", " of UTF-16"), (b"\xfe\xff", " of UTF-16")];
+        let mark = mark.into_iter().find(|(mark, _)| bytes.starts_with(mark));
+        if let Some((_, of)) = mark {
+            faults.push(format!("a byte order mark (BOM){of} in front, which some editors write"));
+        }
         match bytes.first() {
             Some(b'\n' | b'\r') => faults.push("leading newline".to_owned()),
             Some(b) if blank(b) => faults.push("leading blank".to_owned()),
@@ -127,7 +132,7 @@ impl FormRule {
         if bytes.contains(&b'#') {
             faults.push("contains `#`: `.Renviron` keeps comments behind a value".to_owned());
         }
-        let inner = bytes.trim_ascii();
+        let inner = bytes[mark.map_or(0, |(mark, _)| mark.len())..].trim_ascii();
         if *self == Self::Redcap && !inner.is_empty() && inner.iter().any(|b| !b.is_ascii_hexdigit()) {
             faults.push("not only hexadecimal characters".to_owned());
         }
@@ -160,6 +165,10 @@ mod tests {
         assert!(fault(&[b"\"", &[b'a'; 32][..], b"\""].concat()).contains("quotes"));
         assert!(fault(&[&[b'a'; 32][..], b" # mine"].concat()).contains("comments"));
         assert!(fault(b"\xff\xfe").contains("not UTF-8"));
+        let marked = "33 characters, a byte order mark (BOM) in front, which some editors write";
+        assert_eq!(fault(&[b"\xef\xbb\xbf", &[b'a'; 32][..]].concat()), marked);
+        assert!(fault(&[b"\xff\xfe", &b"a\0".repeat(32)[..]].concat()).contains("(BOM) of UTF-16"));
+        assert!(!fault(&[b'a'; 33]).contains("BOM"));
         assert!(fault("äöü".as_bytes()).starts_with("3 characters"));
     }
 

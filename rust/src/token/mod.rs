@@ -12,7 +12,7 @@ mod secret;
 
 pub use fingerprint::Fingerprint;
 pub use form::{Form, FormRule};
+pub(crate) use name::{OF_KEYS, as_name, is_of_a_key, token_in_argument};
 pub use name::{ShortName, TokenName, looks_like_token};
-pub(crate) use name::{as_name, token_in_argument};
 pub(crate) use scrub::{BodyWatch, Scrubber};
 pub(crate) use secret::Secret;

@@ -5,6 +5,14 @@ use crate::error::{Error, Kind, Result};
 /// The prefix that makes a token name of a short name.
 const PREFIX: &str = "REDCapSync_";
 
+/// What the names of the audit log's signing keys begin with, in the stores where they are kept beside tokens.
+pub(crate) const OF_KEYS: &str = "keycap_audit_key_";
+
+/// Whether a name is that of a signing key, to a store that knows no letter case.
+pub(crate) fn is_of_a_key(name: &str) -> bool {
+    name.get(..OF_KEYS.len()).is_some_and(|start| start.eq_ignore_ascii_case(OF_KEYS))
+}
+
 /// Whether a text has the form of a REDCap token: 32 (project) or 64 (super token) hexadecimal characters,
 /// with white space around it or not. Such a value never belongs where a name is asked for.
 pub fn looks_like_token(text: &str) -> bool {

@@ -3,7 +3,9 @@
 //! `keycap-memory run DRIVER.R` goes through the scenarios and prints a table; it ends with 1 when a row is bad.
 //! It has to run in a D-Bus session with a keyring: see `run.sh`. `keycap-memory serve FILE` is the server.
 
+mod aws;
 mod memory;
+mod relay;
 mod report;
 mod run;
 mod scenario;

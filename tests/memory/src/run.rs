@@ -140,7 +140,13 @@ fn own_secrets(r: &mut Session, place: &Place, source: Source, ready: &Ready) ->
     if decoys.is_empty() {
         row.faults.push("the decoy is not found".to_owned());
     }
-    if source == Source::VaultAppRole && own.len() < 2 {
+    // A login by a role gives a token of the vault's; a role of AWS's gives a key and a session token.
+    let least = match source {
+        Source::VaultAppRole => 2,
+        Source::Aws => 3,
+        _ => 1,
+    };
+    if own.len() < least {
         row.faults.push("no login was seen".to_owned());
     }
     blame(r, &mut row, &finds);

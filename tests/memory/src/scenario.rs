@@ -16,6 +16,8 @@ pub enum Source {
     Vault,
     /// In a vault, which is opened by an AppRole.
     VaultAppRole,
+    /// In AWS, by a role that is taken with the keys of a profile.
+    Aws,
     /// In a program that prints it.
     Command,
     /// In `pass`.
@@ -23,13 +25,14 @@ pub enum Source {
 }
 
 impl Source {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Environment,
         Self::SetByR,
         Self::Renviron,
         Self::Keyring,
         Self::Vault,
         Self::VaultAppRole,
+        Self::Aws,
         Self::Command,
         Self::Pass,
     ];
@@ -42,6 +45,7 @@ impl Source {
             Self::Keyring => "keyring",
             Self::Vault => "vault",
             Self::VaultAppRole => "vault by AppRole",
+            Self::Aws => "aws",
             Self::Command => "command",
             Self::Pass => "pass",
         }

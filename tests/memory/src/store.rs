@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::aws::{Aws, REGION, ROLE};
 use crate::scenario::Source;
 use crate::token;
 use crate::vault::Vault;
@@ -21,6 +22,7 @@ pub struct Ready {
     /// Secrets of the store's own, which R's process must not have either.
     own: Vec<String>,
     vault: Option<Vault>,
+    aws: Option<Aws>,
     /// Kept until the store is gone.
     _agent: Option<Agent>,
 }
@@ -38,6 +40,7 @@ impl Ready {
             Source::Keyring => keyring(tokens),
             Source::Vault => vault(tokens, place, false),
             Source::VaultAppRole => vault(tokens, place, true),
+            Source::Aws => aws(tokens, place),
             Source::Command => command(tokens, place),
             Source::Pass => pass(tokens, place),
         }
@@ -46,7 +49,8 @@ impl Ready {
     /// The store's own secrets, with those that it made for R on the way.
     pub fn own_secrets(&self) -> Vec<String> {
         let made = self.vault.as_ref().map(Vault::tokens_made).unwrap_or_default();
-        self.own.iter().cloned().chain(made).collect()
+        let given = self.aws.as_ref().map(Aws::given).unwrap_or_default();
+        self.own.iter().cloned().chain(made).chain(given).collect()
     }
 }
 
@@ -76,6 +80,33 @@ fn vault(tokens: &[(String, String)], place: &Path, by_role: bool) -> Result<Rea
     };
     let settings = format!("stores = [\"vault\"]\n[vault]\naddress = {address:?}\n{login}");
     Ok(Ready { settings, own: vec![own], vault: Some(vault), ..Ready::default() })
+}
+
+fn aws(tokens: &[(String, String)], place: &Path) -> Result<Ready> {
+    let aws = Aws::start(place)?;
+    for (name, token) in tokens {
+        aws.put(name, token)?;
+    }
+    let secret = format!("{}{}", token::random()?, token::random()?);
+    let keys = format!("[keys]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key = {secret}\n");
+    let credentials = private(place, "credentials", &keys)?;
+    let config = private(place, "config", &format!("[profile reader]\nrole_arn = {ROLE}\nsource_profile = keys\n"))?;
+    let address = aws.address();
+    let variables = [
+        ("AWS_CONFIG_FILE", config.as_str()),
+        ("AWS_SHARED_CREDENTIALS_FILE", &credentials),
+        ("AWS_ENDPOINT_URL_STS", &address),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+    ];
+    let settings =
+        format!("stores = [\"aws\"]\n[aws]\nregion = {REGION:?}\nprofile = \"reader\"\nendpoint = {address:?}\n");
+    Ok(Ready {
+        variables: variables.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+        settings,
+        own: vec![secret],
+        aws: Some(aws),
+        ..Ready::default()
+    })
 }
 
 /// A program like `pass`: it prints what it has under a name, and then what else is to be known.

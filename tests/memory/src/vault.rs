@@ -1,12 +1,13 @@
-//! A vault: a real OpenBao, and a relay in front of it that takes down what it gives to R. What R's process is given to
-//! log in with is a secret as well, and must not be left in its memory.
+//! A vault: a real OpenBao, behind a relay. What R's process is given to log in with is a secret as well, and must not be
+//! left in its memory.
 
 use std::io::{Error, Read, Result, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::relay::Relay;
 
 /// The root token of these servers; it opens nothing else.
 const ROOT: &str = "root-of-a-test";
@@ -14,8 +15,7 @@ const ROOT: &str = "root-of-a-test";
 pub struct Vault {
     child: Child,
     server: SocketAddr,
-    relay: SocketAddr,
-    given: Arc<Mutex<Vec<u8>>>,
+    relay: Relay,
 }
 
 impl Vault {
@@ -32,9 +32,7 @@ impl Vault {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
-        let given = Arc::default();
-        let relay = relay(server, Arc::clone(&given))?;
-        let mut vault = Self { child, server, relay, given };
+        let mut vault = Self { child, server, relay: Relay::start(server)? };
         let until = Instant::now() + Duration::from_secs(60);
         // The engine at `secret` comes last.
         while vault.ask("GET", "secret/config", "").is_err() {
@@ -48,7 +46,7 @@ impl Vault {
 
     /// Where R finds it.
     pub fn address(&self) -> String {
-        format!("http://{}", self.relay)
+        self.relay.address()
     }
 
     pub fn put(&self, name: &str, token: &str) -> Result<()> {
@@ -78,14 +76,7 @@ impl Vault {
 
     /// The tokens of its own that it made for R's logins.
     pub fn tokens_made(&self) -> Vec<String> {
-        let given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = String::from_utf8_lossy(&given);
-        let parts = text.split("\"client_token\":\"").skip(1);
-        let mut tokens: Vec<_> = parts.filter_map(|part| part.split('"').next().map(str::to_owned)).collect();
-        tokens.retain(|token| !token.is_empty());
-        tokens.sort_unstable();
-        tokens.dedup();
-        tokens
+        self.relay.between("\"client_token\":\"", "\"")
     }
 
     /// One request by the root, past the relay.
@@ -114,36 +105,4 @@ impl Drop for Vault {
 fn member(text: &str, name: &str) -> Option<String> {
     let (_, rest) = text.split_once(&format!("\"{name}\":\""))?;
     rest.split('"').next().map(str::to_owned)
-}
-
-/// Passes everything on in both directions, and takes down what comes from the server.
-fn relay(server: SocketAddr, given: Arc<Mutex<Vec<u8>>>) -> Result<SocketAddr> {
-    let listener = TcpListener::bind(("127.0.0.1", 0))?;
-    let address = listener.local_addr()?;
-    std::thread::spawn(move || {
-        for client in listener.incoming().flatten() {
-            let given = Arc::clone(&given);
-            // A connection that breaks is the client's affair.
-            std::thread::spawn(move || between(client, server, &given));
-        }
-    });
-    Ok(address)
-}
-
-fn between(mut client: TcpStream, server: SocketAddr, given: &Mutex<Vec<u8>>) -> Result<()> {
-    let mut server = TcpStream::connect(server)?;
-    let (mut from, mut to) = (client.try_clone()?, server.try_clone()?);
-    std::thread::spawn(move || {
-        let _ = std::io::copy(&mut from, &mut to);
-        let _ = to.shutdown(Shutdown::Write);
-    });
-    let mut buffer = vec![0; 16 << 10];
-    loop {
-        let length = server.read(&mut buffer)?;
-        if length == 0 {
-            return client.shutdown(Shutdown::Both);
-        }
-        given.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&buffer[..length]);
-        client.write_all(&buffer[..length])?;
-    }
 }

@@ -69,7 +69,11 @@ token <- made_up_token()
 put_by_them("SHORT", token)
 short <- setup_project("SHORT", redcap_uri = uri)
 seen$short_is_found <- identical(fingerprint(short), print_of(token))
-seen$short_is_removed <- isTRUE(remove_project_token(short, "keyring")) && is.na(theirs("SHORT"))
+options(keycap.quiet = FALSE)
+told <- utils::capture.output(removed <- remove_project_token(short, "keyring"), type = "message")
+options(keycap.quiet = TRUE)
+seen$short_is_removed <- isTRUE(removed) && is.na(theirs("SHORT"))
+seen$short_is_named <- any(grepl("under `SHORT` from `keyring`", told, fixed = TRUE))
 
 # Under both names, where that is asked for.
 options(keycap.keyring.short_name = TRUE)

@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 
 use super::*;
 use crate::audit::{Verdict, verify};
+use crate::border::world::World as Host;
 use crate::store::step::DIES_AT;
 use crate::store::testing::{self, again_under, block_on, heard, inside, no_trace, random_token, token_name};
 
@@ -284,6 +285,7 @@ fn stores_that_make_every_name_wait_are_asked_once_and_others_for_each_name() {
 /// What the environment of a test's own has for the store `command`, with settings as a file has them.
 fn with_program(ctx: &mut Ctx, table: &str) {
     ctx.settings = crate::project::Settings::of_site(table).unwrap();
+    ctx.settings.order = store::names().map(str::to_owned).collect();
     ctx.env = ctx.env.clone().for_stores(&ctx.settings, &ctx.net, &["command"]);
 }
 
@@ -315,16 +317,243 @@ fn between_two_names_for_one_place_the_token_stays_and_the_error_says_so() {
         put_by_others(&world.token);
         let mut ctx = ctx_at(world.folder.path());
         with_program(&mut ctx, "[command]\npreset = \"secret-tool\"\n");
-        let before = if from == "keyring" { 0 } else { 4 };
+        let before = if from == "keyring" { 0 } else { 2 };
         let error = go(&ctx, from, to, false).unwrap_err();
         assert_eq!(in_keyring(), world.token, "{from}");
         assert_eq!((error.kind, state(&error).as_str()), (Kind::Store, "one_place"), "{error}");
-        assert!(error.message.contains("one place under two names"), "{error}");
-        let put_back = format!("set_token {from}");
-        assert_eq!(world.entries()[before..], [&format!("remove_token {from}"), "ok", &put_back, "ok"]);
+        assert!(error.message.contains("one place under two names") && error.message.ends_with("nothing was moved"));
+        // Nothing was removed, so that there was nothing to put back, and what was tried with is gone.
+        assert_eq!(world.entries()[before..], ["try_store keyring", "ok"]);
+        assert_eq!(items_of_ours(), 1);
         no_trace(&world.token, &format!("{error:?}"));
         clear();
     }
+}
+
+/// How many items there are of R's keyring package's form.
+fn items_of_ours() -> usize {
+    let mut command = Command::new("secret-tool");
+    command.args(["search", "--all", "service", "REDCapSync", "xdg:schema", "com.rstudio.keyring.password"]);
+    let found = command.output().unwrap();
+    String::from_utf8_lossy(&found.stdout).matches("\nlabel = ").count()
+}
+
+#[test]
+fn killed_at_any_step_between_two_names_for_one_place_the_token_is_there() {
+    const THIS: &str = "killed_at_any_step_between_two_names_for_one_place_the_token_is_there";
+    if let Some(folder) = std::env::var_os("TEST_WORLD") {
+        let mut ctx = ctx_at(Path::new(&folder));
+        with_program(&mut ctx, "[command]\npreset = \"secret-tool\"\n");
+        return println!("{}", go(&ctx, "keyring", "command", false).unwrap_err());
+    }
+    if done_in_a_session(THIS) {
+        return;
+    }
+    let world = World::new();
+    put_by_others(&world.token);
+    for (step, dies) in [("probe put", true), ("before put", false), ("put", false), ("removed", false)] {
+        let ended = world.moved_in_a_child(THIS, Some(step));
+        assert_eq!(ended.status.signal() == Some(9), dies, "{step}: {ended:?}");
+        assert_eq!(in_keyring(), world.token, "{step}");
+    }
+}
+
+/// A program that gives this one token out of the keyring, and nothing under another name: what no trial shows.
+#[test]
+fn what_a_removal_took_from_the_target_too_is_put_back() {
+    if done_in_a_session("what_a_removal_took_from_the_target_too_is_put_back") {
+        return;
+    }
+    let world = World::new();
+    put_by_others(&world.token);
+    let mut ctx = ctx_at(world.folder.path());
+    let gives = format!("case $2 in redcap/{NAME}) exec secret-tool lookup service REDCapSync username {NAME};; esac");
+    with_program(&mut ctx, &program_in(world.folder.path(), &gives));
+    let error = go(&ctx, "keyring", "command", false).unwrap_err();
+    assert_eq!((error.kind, state(&error).as_str()), (Kind::Store, "one_place"), "{error}");
+    assert!(error.message.ends_with("the token was put back into `keyring`"), "{error}");
+    assert_eq!(in_keyring(), world.token);
+    let entries = ["try_store keyring", "ok", "remove_token keyring", "ok", "set_token keyring", "ok"];
+    assert_eq!(world.entries(), entries);
+    no_trace(&world.token, &format!("{error:?}"));
+}
+
+#[test]
+fn a_token_is_moved_only_into_a_store_that_is_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = random_token();
+    let mut ctx = ctx_at(folder.path());
+    with_program(&mut ctx, &program_in(folder.path(), ""));
+    ctx.env = ctx.env.clone().holding(&token_name(NAME), token.as_bytes(), &[]);
+    ctx.settings.order = vec!["env".to_owned(), "keyring".to_owned()];
+    let error = go(&ctx, "env", "command", false).unwrap_err();
+    assert_eq!(error.kind, Kind::Argument);
+    assert!(error.message.contains("not among the stores that are asked"), "{error}");
+    assert!(error.hints[0].contains("`configure_stores(order = c(\"env\", \"keyring\", \"command\"))`"), "{error:?}");
+    ctx.settings.locked = vec!["stores".to_owned()];
+    let error = go(&ctx, "env", "command", false).unwrap_err();
+    assert!(error.hints[0].contains("institution has locked"), "{error:?}");
+    assert!(!folder.path().join("kept").exists() && !folder.path().join("data").exists());
+}
+
+#[test]
+fn a_token_is_bound_by_what_stands_beside_it_in_the_store_that_it_is_set_in() {
+    let (here, there) = (project(), crate::net::Origin::parse("https://redcap.other.example").unwrap());
+    for beside in [None, Some(here.redcap_uri.origin())] {
+        bond_of_target(&here, "vault", beside).unwrap();
+    }
+    let error = bond_of_target(&here, "vault", Some(&there)).unwrap_err();
+    assert_eq!(error.kind, Kind::Origin);
+    assert!(error.message.contains("`https://redcap.other.example`") && error.message.ends_with("nothing was stored"));
+}
+
+/// A host whose project `X` has its token in no store.
+fn host(options: &[(&str, &str)]) -> Host {
+    let host = Host::new(options, &[]);
+    let folder = host.at("X").display().to_string();
+    let args = [
+        ("short_name", "X"),
+        ("dir_path", folder.as_str()),
+        ("redcap_uri", "https://redcap.example.org/api/"),
+        ("token_name", NAME),
+    ];
+    host.run("setup_project", Value::list(args.map(|(name, text)| (name, text.into())))).1.unwrap();
+    host
+}
+
+/// An operation on it, with further arguments.
+fn on_x(more: &[(&str, &str)]) -> Value {
+    let object = [("short_name", "X"), ("redcap_uri", "https://redcap.example.org/api/"), ("token_name", NAME)];
+    let object = Value::list(object.map(|(name, text)| (name, text.into())));
+    let more = more.iter().map(|(name, text)| ((*name).to_owned(), Value::from(*text)));
+    Value::List(more.chain([("project".to_owned(), object)]).collect())
+}
+
+fn of_file(host: &Host, token: &str) -> String {
+    let file = host.at("token");
+    crate::file::replace(&file, token.as_bytes(), crate::file::Readers::Owner).unwrap();
+    file.display().to_string()
+}
+
+#[test]
+fn a_token_is_not_set_beside_another_servers_origin() {
+    use crate::store::vault_kit::{ROOT, Server as Vault};
+    let vault = Vault::start();
+    let address = vault.settings().address.unwrap().as_str().to_owned();
+    let own = vault.file("own-token", ROOT).display().to_string();
+    let options =
+        [("keycap.stores", "vault"), ("keycap.vault.address", &address), ("keycap.vault.token_file", own.as_str())];
+    let host = host(&options);
+    let (token, at) = (random_token(), format!("secret/data/redcap/{NAME}"));
+    let file = of_file(&host, &token);
+    // With a token beside the origin, and prepared with a blank one.
+    for before in [random_token(), String::new()] {
+        let data = serde_json::json!({"token": before, "origin": "https://redcap.other.example"});
+        vault.root("POST", &at, serde_json::json!({ "data": data }));
+        let error = host.run("set_token", on_x(&[("store", "vault"), ("file", &file)])).1.unwrap_err();
+        assert_eq!(error.kind, Kind::Origin, "{error}");
+        assert!(error.message.contains("`https://redcap.other.example`"), "{error}");
+        assert_eq!(vault.root("GET", &at, serde_json::json!({}))["data"]["data"], data);
+        assert!(host.log("data/audit").is_empty());
+        no_trace(&token, &format!("{error:?}"));
+    }
+    let data = serde_json::json!({"token": "", "origin": "https://redcap.example.org"});
+    vault.root("POST", &at, serde_json::json!({ "data": data }));
+    host.run("set_token", on_x(&[("store", "vault"), ("file", &file)])).1.unwrap();
+    assert_eq!(vault.root("GET", &at, serde_json::json!({}))["data"]["data"]["token"], token.as_str());
+}
+
+#[test]
+fn a_store_that_is_not_on_this_machine_is_not_one_that_holds_nothing() {
+    let host = host(&[("keycap.stores", "env,command")]);
+    for (op, more) in [
+        ("remove_token", &[("store", "command")][..]),
+        ("move_token", &[("from", "vault"), ("to", "command")]),
+        ("move_token", &[("from", "command"), ("to", "env")]),
+    ] {
+        let error = host.run(op, on_x(more)).1.unwrap_err();
+        assert_eq!(error.kind, Kind::Store, "{op} {more:?}: {error}");
+        assert!(!error.message.contains("nothing under"), "{op} {more:?}: {error}");
+    }
+    let error = host.run("remove_token", on_x(&[("store", "command")])).1.unwrap_err();
+    assert_eq!(state(&error), "not_here");
+    assert!(error.message.contains("no program gives tokens on this machine"), "{error}");
+    // The control: what is here and holds nothing.
+    let nothing = host.run("remove_token", on_x(&[("store", "env")])).1.unwrap();
+    assert_eq!(nothing.get("removed"), Some(&Value::Flag(false)));
+}
+
+/// It may print the line of the very file that the token is to leave.
+#[test]
+fn into_a_program_that_only_gives_tokens_none_is_moved_also_if_it_gives_this_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = random_token();
+    let file = folder.path().join("renviron");
+    let line = format!("{NAME}={token}\n");
+    crate::file::replace(&file, line.as_bytes(), crate::file::Readers::Owner).unwrap();
+    let mut ctx = ctx_at(folder.path());
+    let prints = format!("sed -n 's/^'$1'=//p' '{}'", file.display());
+    let table = format!("[command]\nprogram = \"sh\"\narguments = [\"-c\", {prints:?}, \"sh\", \"{{token_name}}\"]\n");
+    with_program(&mut ctx, &table);
+    ctx.env = ctx.env.clone().holding(&token_name(NAME), token.as_bytes(), std::slice::from_ref(&file));
+    let error = go(&ctx, "env", "command", false).unwrap_err();
+    assert_eq!((error.kind, state(&error).as_str()), (Kind::Store, "read_only"), "{error}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), line);
+    assert!(!folder.path().join("data").exists());
+}
+
+#[test]
+fn a_source_that_is_not_on_this_machine_is_named_before_the_target_is_believed() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("kept"), random_token()).unwrap();
+    let mut ctx = ctx_at(folder.path());
+    with_program(&mut ctx, &program_in(folder.path(), ""));
+    let error = go(&ctx, "vault", "command", false).unwrap_err();
+    assert_eq!((error.kind, state(&error).as_str()), (Kind::Store, "not_here"), "{error}");
+}
+
+#[test]
+fn a_slip_in_the_name_of_a_store_brings_what_was_meant() {
+    let host = host(&[]);
+    for (op, more, argument) in [
+        ("remove_token", &[("store", "keyrin")][..], "store"),
+        ("move_token", &[("from", "keyrin"), ("to", "env")], "from"),
+        ("move_token", &[("from", "env"), ("to", "Keyring")], "to"),
+        ("set_token", &[("store", "keyrings")], "store"),
+        ("set_token", &[("store", "env"), ("from", "keyrnig")], "from"),
+    ] {
+        let error = host.run(op, on_x(more)).1.unwrap_err();
+        assert_eq!(error.kind, Kind::Argument, "{error}");
+        assert!(error.message.starts_with(&format!("`{argument}` names a store that does not exist")), "{error}");
+        assert_eq!(error.hints[0], "did you mean `keyring`?");
+    }
+    let error = host.run("remove_token", on_x(&[("store", "pass")])).1.unwrap_err();
+    assert!(error.hints[0].contains("the store is `command`"), "{error:?}");
+}
+
+#[test]
+fn a_signing_key_of_the_audit_log_is_no_token_of_a_project() {
+    let host = host(&[]);
+    let named = |short_name: &str, token_name: &str| {
+        let texts =
+            [("short_name", short_name), ("redcap_uri", "https://redcap.example.org/api/"), ("token_name", token_name)];
+        Value::list(texts.map(|(name, text)| (name, text.into())))
+    };
+    for (short_name, token_name, argument) in [
+        ("K", "keycap_audit_key_1000_db01", "token_name"),
+        ("K", "KEYCAP_AUDIT_KEY_x", "token_name"),
+        ("keycap_audit_key_1000_db01", "K", "short_name"),
+    ] {
+        let object = named(short_name, token_name);
+        let list = Value::list([("projects", Value::List(vec![(String::new(), object.clone())]))]);
+        let removal = Value::list([("store", "keyring".into()), ("project", object.clone())]);
+        for (op, args) in [("setup_project", object), ("list_tokens", list), ("remove_token", removal)] {
+            let error = host.run(op, args).1.unwrap_err();
+            assert_eq!(error.kind, Kind::Argument, "{op}: {error}");
+            assert!(error.message.starts_with(&format!("`{argument}` begins as the names of")), "{op}: {error}");
+        }
+    }
+    host.run("setup_project", named("L", "keycap_audit")).1.unwrap();
 }
 
 #[test]
@@ -342,7 +571,8 @@ fn a_source_that_was_changed_meanwhile_is_not_removed() {
     let error = go(&ctx, "command", "keyring", false).unwrap_err();
     assert_eq!((error.kind, state(&error).as_str()), (Kind::Store, "changed"), "{error}");
     assert_eq!(std::fs::read_to_string(folder.join("kept")).unwrap(), rotated);
-    assert_eq!((in_keyring(), world.entries().len()), (world.token.clone(), 2));
+    assert_eq!(in_keyring(), world.token);
+    assert_eq!(world.entries(), ["try_store keyring", "ok", "move_token command keyring", "ok"]);
     for token in [&world.token, &rotated] {
         no_trace(token, &format!("{error:?}"));
     }
@@ -412,18 +642,6 @@ fn a_copy_into_another_store_keeps_the_bond_too() {
     assert_eq!(error.kind, Kind::Origin);
 }
 
-/// The error of an operation as the host starts it.
-fn fails(op: &str, args: Value, folder: &Path) -> Error {
-    let at = |name: &str| folder.join(name).display().to_string().into();
-    let session = Value::list([("config", at("config")), ("data", at("data")), ("session", at("session"))]);
-    let mut task = crate::border::start(op, args, &session).map_err(|error| panic!("{error}")).ok().unwrap();
-    loop {
-        if let io::Poll::Done(_, result) = task.poll(std::time::Duration::from_secs(10)) {
-            return result.unwrap_err();
-        }
-    }
-}
-
 #[test]
 fn an_object_that_is_no_entry_of_the_registry_moves_and_removes_nothing() {
     const THIS: &str = "border::keep::tests::an_object_that_is_no_entry_of_the_registry_moves_and_removes_nothing";
@@ -434,12 +652,12 @@ fn an_object_that_is_no_entry_of_the_registry_moves_and_removes_nothing() {
         let line = format!("{NAME}={token}\n");
         crate::file::replace(&file, line.as_bytes(), crate::file::Readers::Owner).unwrap();
         again_under(&[], THIS, |command| {
-            command.env(NAME, &token).env("R_ENVIRON_USER", &file).env("TEST_WORLD", folder.path());
+            command.env(NAME, &token).env("R_ENVIRON_USER", &file);
         });
         assert_eq!(std::fs::read_to_string(file).unwrap(), line);
         return;
     }
-    let folder = PathBuf::from(std::env::var_os("TEST_WORLD").unwrap());
+    let host = Host::new(&[], &[]);
     let object = || {
         Value::list([
             ("short_name", "X".into()),
@@ -454,9 +672,9 @@ fn an_object_that_is_no_entry_of_the_registry_moves_and_removes_nothing() {
     ] {
         let args = args.into_iter().chain([("project", object())]);
         let args = Value::List(args.map(|(name, value)| (name.to_owned(), value)).collect());
-        let error = fails(op, args, &folder);
+        let error = host.run(op, args).1.unwrap_err();
         assert_eq!(error.kind, Kind::Project, "{op}: {error}");
         assert!(error.message.contains("not set up here as the object says"), "{op}: {error}");
     }
-    assert!(!folder.join("data").exists());
+    assert!(!host.at("data").exists());
 }

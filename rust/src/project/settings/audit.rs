@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use toml::Value as Toml;
 
-use super::{folder, text, whole};
+use super::{flag, folder, text, whole};
 
 /// Where the system's log listens.
 const SYSLOG: &str = "/dev/log";
@@ -52,12 +52,5 @@ impl AuditSettings {
             _ => {}
         }
         Ok(())
-    }
-}
-
-fn flag(value: &Toml) -> Result<bool, String> {
-    match value {
-        Toml::Boolean(flag) => Ok(*flag),
-        _ => Err("it must be `true` or `false`".to_owned()),
     }
 }

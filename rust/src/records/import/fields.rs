@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::records::convert;
 use crate::records::dictionary::{Choice, checkbox_column, choices, statuses};
 use crate::records::metadata::{Line, Metadata};
+use crate::spelling::distance;
 
 /// The columns that say where a row belongs, behind the record's id.
 pub(super) const EVENT: &str = "redcap_event_name";
@@ -212,25 +213,6 @@ fn bound(kind: &Kind, text: &str) -> Option<f64> {
     }
 }
 
-/// How many letters have to be put in, left out, changed or swapped to make one word of another.
-fn distance(one: &str, other: &str) -> usize {
-    let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
-    let mut before_last: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=other.len()).collect();
-    for (i, a) in one.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, b) in other.iter().enumerate() {
-            let mut fewest = (last[j] + usize::from(a != b)).min(last[j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && *a == other[j - 1] && one[i - 1] == *b {
-                fewest = fewest.min(before_last[j - 1] + 1);
-            }
-            row.push(fewest);
-        }
-        before_last = std::mem::replace(&mut last, row);
-    }
-    last.last().copied().unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -312,6 +294,5 @@ mod tests {
         ] {
             assert_eq!(fields.meant(name).as_deref(), meant, "{name}");
         }
-        assert_eq!((distance("", "abc"), distance("abc", "acb"), distance("abc", "abc")), (3, 1, 0));
     }
 }

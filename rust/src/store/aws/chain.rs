@@ -39,6 +39,13 @@ pub(super) enum Source {
     Instance,
 }
 
+impl Source {
+    /// Whether AWS itself has just given these credentials. Others stood somewhere, and may be of long ago.
+    pub(super) fn is_known_to_aws(&self) -> bool {
+        matches!(self, Self::WebIdentity | Self::Role(_) | Self::Sso(_) | Self::Container | Self::Instance)
+    }
+}
+
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = crate::token::as_name;

@@ -318,11 +318,15 @@ fn pass_gives_tokens_takes_them_and_tells_absent_from_locked() {
     make("open@example.org", "");
     make("locked@example.org", "open-sesame");
     run(&at, "gpgconf", &["--kill", "gpg-agent"], "");
-    run(&at, "pass", &["init", "open@example.org"], "");
-
     let store = at.join("store");
     let more = [("GNUPGHOME", gnupg.to_str().unwrap()), ("PASSWORD_STORE_DIR", store.to_str().unwrap())];
     let ctx = ctx_of("preset = \"pass\"", &more);
+    // Without a store it is passed over like one that is not there, and says why.
+    assert!(found_in(&ctx).unwrap().is_none());
+    let State { reach, hints, .. } = block_on(open(&ctx).state()).unwrap();
+    assert!(matches!(&reach, Reach::NotHere(why) if why.contains("no store yet")), "{reach:?}");
+    assert!(hints[0].contains("`pass init`"), "{hints:?}");
+    run(&at, "pass", &["init", "open@example.org"], "");
     assert!(found_in(&ctx).unwrap().is_none());
     let (first, second) = (random_token(), random_token());
     // As a person writes it: the token, and what else is to be known.

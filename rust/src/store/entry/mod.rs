@@ -204,9 +204,15 @@ fn malformed(ctx: &Ctx, found: &Found) -> Error {
         Form::Malformed { what, .. } => format!("no project token ({what}); a token has {rule}"),
         Form::Project => "a project token".to_owned(),
     };
-    Error::new(Kind::TokenForm, format!("{} {what}; nothing was stored", came(found.source)))
+    let error = Error::new(Kind::TokenForm, format!("{} {what}; nothing was stored", came(found.source)))
         .hint("copy the token of this one project from its API page in REDCap")
-        .field("source", found.source)
+        .field("source", found.source);
+    if what.contains("(BOM)") {
+        error
+            .hint("save the file as plain UTF-8 without a byte order mark (BOM): the editor's `Save As` has the choice")
+    } else {
+        error
+    }
 }
 
 /// What came, as the beginning of a sentence.

@@ -195,7 +195,9 @@ fn a_locked_keyring_is_an_error_and_asks_nobody_in_a_script() {
     for error in [put, removed, new] {
         assert_eq!(state(&error), "Text(\"locked\")");
     }
-    assert_eq!(block_on(store(false).state()).unwrap().reach, Reach::Locked);
+    let locked = block_on(store(false).state()).unwrap();
+    assert_eq!(locked.reach, Reach::Locked);
+    assert!(locked.hints[0].starts_with("unlock it"), "{locked:?}");
 
     // No prompter was started, and the collection is still locked.
     let names = run(
@@ -493,16 +495,17 @@ fn a_token_is_put_under_the_short_name_too_where_that_is_asked_for_and_removed_w
     let both = KeyringStore { also_short: true, ..store(false) };
     block_on(both.put_for(&wanted, &sealed(&two))).unwrap();
     assert_eq!((read_by_r(NAME_X), read_by_r("X")), (two.clone(), two.clone()));
-    assert!(block_on(plain.remove_for(&wanted)).unwrap());
+    let removed = || block_on(plain.remove_for(&wanted)).unwrap();
+    assert_eq!(removed(), [NAME_X, "X"]);
     assert_eq!((items(NAME_X), items("X")), (0, 0));
-    assert!(!block_on(plain.remove_for(&wanted)).unwrap());
+    assert!(removed().is_empty());
 
     // Another token under the short name is another program's, as long as the token name has one of its own.
     written_by_others("theirs", "X", R_SCHEMA, &one);
     block_on(plain.put_for(&wanted, &sealed(&two))).unwrap();
-    assert!(block_on(plain.remove_for(&wanted)).unwrap());
+    assert_eq!(removed(), [NAME_X]);
     assert_eq!((items(NAME_X), read_by_r("X")), (0, one));
-    assert!(block_on(plain.remove_for(&wanted)).unwrap());
+    assert_eq!(removed(), ["X"]);
     assert_eq!(items("X"), 0);
 }
 

@@ -5,23 +5,21 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::answer::{self, Said};
+use super::answer;
 use super::api::Api;
 use super::trouble::{self, error};
-use super::{Entrance, NAME, Raw, json};
+use super::unwrap;
+use super::{Entrance, NAME, Raw, Reach, json};
 use crate::error::{Error, Kind, Result};
-use crate::file::{self, Eyes, SideLock, Successor};
+use crate::file::{self, Eyes};
 use crate::project::{Login, VaultSettings};
 use crate::store::blocking::on_own_thread;
 
 /// A token of a vault's, a secret id or a JWT is no longer.
-const CAP: usize = 16 << 10;
+pub(super) const CAP: usize = 16 << 10;
 
 /// How long a file system may take to hand over a small file.
 const FILES: Duration = Duration::from_secs(15);
-
-/// How long another process may take to unwrap the same secret id.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where Kubernetes puts the token of a pod.
 const KUBERNETES: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
@@ -59,16 +57,62 @@ pub(super) async fn log_in(api: &Api<'_>, settings: &VaultSettings, entrance: &E
             for_members(api, settings, &[("role_id", role_id.as_bytes()), ("secret_id", secret_id.bytes())]).await?
         }
         Login::Kubernetes | Login::Jwt => {
-            let role = needed(settings.role.as_ref(), "vault.role", login)?;
-            let default = (login == Login::Kubernetes).then(|| PathBuf::from(KUBERNETES));
-            let path = settings.jwt_file.clone().or(default);
-            let path = needed(path.as_ref(), "vault.jwt_file", login)?;
-            // Whom a platform lets read this file is the platform's affair.
-            let jwt = read(path, Eyes::Any).await?.ok_or_else(|| missing(path, "the token to log in with"))?;
+            let (role, jwt) = identity(settings, login).await?;
             for_members(api, settings, &[("role", role.as_bytes()), ("jwt", jwt.bytes())]).await?
         }
     };
     Ok(Session { token, login })
+}
+
+/// What can be said of the login without making one: whether what it takes is there, and, for a token of the vault's own,
+/// whether the vault knows it. A login by a role makes tokens and uses secret ids up, so none is tried. With what helps.
+pub(super) async fn prospect(api: &Api<'_>, settings: &VaultSettings, entrance: &Entrance) -> (Reach, Vec<String>) {
+    let prepared = match settings.auth {
+        Login::Token => own_token(api, settings, entrance).await.map(Some),
+        Login::AppRole => by_role(settings).await.map(|()| None),
+        login @ (Login::Kubernetes | Login::Jwt) => identity(settings, login).await.map(|_| None),
+    };
+    let token = match prepared {
+        Ok(token) => token,
+        Err(missing) => return (Reach::NoLogin(missing.message), missing.hints),
+    };
+    let Some(token) = token else {
+        let login = settings.auth.as_str();
+        let why = format!("it answers, and has what the login `{login}` takes; to log in was not tried");
+        return (Reach::Untried(why), Vec::new());
+    };
+    match api.knows(&token).await {
+        Some(true) => (Reach::Ready, Vec::new()),
+        Some(false) => {
+            let why = "it answers, and does not say that it knows its token: that has expired, was revoked, or may not ask \
+                       about itself";
+            (Reach::Untried(why.to_owned()), vec![trouble::LOG_IN_AGAIN.to_owned()])
+        }
+        None => (Reach::Untried("it answers; whether its token is good was not to be told".to_owned()), Vec::new()),
+    }
+}
+
+/// Fails where something is missing that an `AppRole` takes.
+async fn by_role(settings: &VaultSettings) -> Result<()> {
+    needed(settings.role_id.as_ref(), "vault.role_id", Login::AppRole)?;
+    let path = needed(settings.secret_id_file.as_ref(), "vault.secret_id_file", Login::AppRole)?;
+    if let Some(wrapped) = &settings.wrapped_secret_id_file
+        && read(wrapped, Eyes::Few).await?.is_some()
+    {
+        return Ok(());
+    }
+    kept_secret_id(path).await.map(drop)
+}
+
+/// The role, and what a machine has to show for it.
+async fn identity(settings: &VaultSettings, login: Login) -> Result<(&str, Raw)> {
+    let role = needed(settings.role.as_ref(), "vault.role", login)?;
+    let default = (login == Login::Kubernetes).then(|| PathBuf::from(KUBERNETES));
+    let path = settings.jwt_file.clone().or(default);
+    let path = needed(path.as_ref(), "vault.jwt_file", login)?;
+    // Whom a platform lets read this file is the platform's affair.
+    let jwt = read(path, Eyes::Any).await?.ok_or_else(|| missing(path, "the token to log in with"))?;
+    Ok((role, jwt))
 }
 
 fn needed<'a, T>(value: Option<&'a T>, setting: &str, login: Login) -> Result<&'a T> {
@@ -117,68 +161,14 @@ async fn for_members(api: &Api<'_>, settings: &VaultSettings, members: &[(&str, 
 async fn secret_id(api: &Api<'_>, settings: &VaultSettings) -> Result<Raw> {
     let path = needed(settings.secret_id_file.as_ref(), "vault.secret_id_file", Login::AppRole)?;
     if let Some(wrapped) = &settings.wrapped_secret_id_file {
-        unwrap(api, wrapped, path).await?;
+        unwrap::unwrap(api, wrapped, path).await?;
     }
+    kept_secret_id(path).await
+}
+
+async fn kept_secret_id(path: &Path) -> Result<Raw> {
     let secret_id = read(path, Eyes::Few).await?;
     secret_id.filter(|id| !id.bytes().is_empty()).ok_or_else(|| missing(path, "the secret id to log in with"))
-}
-
-/// Exchanges a wrapped secret id, which works once, for the secret id in a file, which works as long as the vault
-/// says. Whoever was first does it, the others wait and find the file.
-async fn unwrap(api: &Api<'_>, wrapped: &Path, into: &Path) -> Result<()> {
-    let (from, into) = (wrapped.to_owned(), into.to_owned());
-    let begun = on_files(move || {
-        if !from.exists() {
-            return Ok(None);
-        }
-        let lock = SideLock::take(&beside(&into), false, PATIENCE).map_err(of_store)?;
-        let Some(content) = secret_file(&from, Eyes::Few)? else { return Ok(None) };
-        // Before the exchange, which works once: a disk that is full must not cost the secret id.
-        let successor = Successor::of(&into, CAP).map_err(of_store)?;
-        Ok(Some((lock, content, successor)))
-    });
-    let Some((lock, content, successor)) = begun.await? else { return Ok(()) };
-    let token = answer::wrapping_token(content.bytes()).filter(|token| !token.bytes().is_empty());
-    let token = token.ok_or_else(|| {
-        error("login", format!("`{}` holds no wrapped secret id", wrapped.display()))
-            .hint("it holds the wrapping token, alone or in the JSON that the vault answered")
-    })?;
-    let (client, server, wrapped) = (api.client.clone(), api.server.clone(), wrapped.to_owned());
-    let namespace = api.namespace.map(str::to_owned);
-    // Carried through, also where nobody waits for the look-up any more: the wrapping token is spent once it is sent.
-    let exchange = tokio::spawn(async move {
-        let api = Api { client: &client, server: &server, namespace: namespace.as_deref() };
-        let secret_id = exchange(&api, &token, &wrapped).await?;
-        on_files(move || {
-            successor.succeed(secret_id.bytes()).map_err(of_store)?;
-            // It is worth nothing any more.
-            let _ = std::fs::remove_file(&wrapped);
-            drop(lock);
-            Ok(())
-        })
-        .await
-    });
-    exchange.await.unwrap_or_else(|_| Err(Error::new(Kind::Internal, "unwrapping a secret id broke off")))
-}
-
-async fn exchange(api: &Api<'_>, token: &Raw, wrapped: &Path) -> Result<Raw> {
-    let nothing = json::object(&[]).unwrap_or_default();
-    let reply = api.post("sys/wrapping/unwrap", Some(token), nothing).await?;
-    let secret_id = answer::secret_id(reply.status, &reply.body).map_err(|said| match said {
-        Said::Bad | Said::Denied | Said::Absent | Said::NoMount => trouble::wrapping_used(api.server, wrapped),
-        said => trouble::login_refused(api.server, Login::AppRole, "sys/wrapping", &said),
-    })?;
-    if secret_id.bytes().len() > CAP {
-        let message = format!("the vault at `{}` gave a secret id that is too long to be one", api.server.origin());
-        return Err(error("output", message).hint("ask those who run the vault what it gives"));
-    }
-    Ok(secret_id)
-}
-
-fn beside(path: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".lock");
-    path.with_file_name(name)
 }
 
 /// What stands in a file, without the line break at its end.
@@ -187,20 +177,20 @@ async fn read(path: &Path, eyes: Eyes) -> Result<Option<Raw>> {
     on_files(move || secret_file(&path, eyes)).await
 }
 
-fn secret_file(path: &Path, eyes: Eyes) -> Result<Option<Raw>> {
+pub(super) fn secret_file(path: &Path, eyes: Eyes) -> Result<Option<Raw>> {
     let bytes: Option<Zeroizing<Vec<u8>>> =
         file::read_secret(path, CAP, eyes).map_err(|unfit| of_store(unfit.at(path, "cannot be read")))?;
     Ok(bytes.map(|bytes| trimmed(&bytes)))
 }
 
-async fn on_files<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(super) async fn on_files<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     on_own_thread(NAME, FILES, work).await?.ok_or_else(|| {
         error("no_answer", "the file with which to log in to the vault could not be read in time")
             .hint("check the file system that it is on")
     })
 }
 
-fn trimmed(bytes: &[u8]) -> Raw {
+pub(super) fn trimmed(bytes: &[u8]) -> Raw {
     Raw::copy_of(bytes.trim_ascii())
 }
 
@@ -211,7 +201,7 @@ fn missing(path: &Path, what: &str) -> Error {
 }
 
 /// A file that the store needs and cannot have is a failure of the store.
-fn of_store(mut error: Error) -> Error {
+pub(super) fn of_store(mut error: Error) -> Error {
     error.kind = Kind::Store;
     error.field("state", "login")
 }

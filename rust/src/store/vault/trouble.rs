@@ -17,6 +17,13 @@ pub(super) struct Trouble<'a> {
     pub(super) doing: Doing,
 }
 
+/// What helps where the vault is sealed.
+pub(super) const UNSEAL: &str = "it has to be unsealed by those who run it; try again then";
+
+/// What helps where the vault's own token is none any more.
+pub(super) const LOG_IN_AGAIN: &str =
+    "log in again in a terminal (`vault login` or `bao login`), or renew `VAULT_TOKEN`";
+
 /// An error of the store. `state` is the fact for programs.
 pub(super) fn error(state: &str, message: impl Into<String>) -> Error {
     Error::new(Kind::Store, message).field("state", state)
@@ -63,7 +70,7 @@ impl Trouble<'_> {
     pub(super) fn denied(&self, session: &Session, known: Option<bool>) -> Error {
         let vault = self.vault();
         let again = match session.login {
-            Login::Token => "log in again in a terminal (`vault login` or `bao login`), or renew `VAULT_TOKEN`",
+            Login::Token => LOG_IN_AGAIN,
             _ => "the login gives tokens that end too soon: tell those who run the vault",
         };
         if known == Some(false) {
@@ -116,8 +123,7 @@ impl Trouble<'_> {
                 .hint("`vault.field` names the field that holds the token; the token is a text, in quotes"),
             Said::BadOrigin => error("field", format!("the field `origin` of {at} is not the origin of a server"))
                 .hint("write scheme, host and port only, as `https://redcap.example.org`, or leave the field out"),
-            Said::Sealed => error("sealed", format!("{vault} is sealed, so nothing can be read from it"))
-                .hint("it has to be unsealed by those who run it; try again then"),
+            Said::Sealed => error("sealed", format!("{vault} is sealed, so nothing can be read from it")).hint(UNSEAL),
             Said::NotInitialised => error("sealed", format!("{vault} was never initialised"))
                 .hint("check `vault.address`; those who run it have to set it up first"),
             Said::NoMount => error("mount", format!("{vault} has no secrets engine at `{mount}`"))
@@ -180,8 +186,7 @@ pub(super) fn login_refused(server: &ServerUrl, login: Login, mount: &str, said:
         Said::NoNamespace => no_namespace(&vault),
         Said::NoMount | Said::Absent => error("login", format!("{vault} has no login at `auth/{mount}`"))
             .hint("`vault.auth_mount` says where it is mounted, and `vault.namespace` in which namespace"),
-        Said::Sealed => error("sealed", format!("{vault} is sealed, so nobody can log in"))
-            .hint("it has to be unsealed by those who run it; try again then"),
+        Said::Sealed => error("sealed", format!("{vault} is sealed, so nobody can log in")).hint(UNSEAL),
         Said::Failing(status) => error("failed", format!("{vault} fails with status {status}"))
             .hint("try again later; if it stays so, tell those who run it"),
         Said::Redirected => {

@@ -28,6 +28,11 @@ fn what_is_locked_neither_a_variable_nor_a_profile_outranks() {
         &home.path().join(".aws/config"),
         "[default]\nregion = us-east-2\nendpoint_url = https://profile.example.org\n",
     );
+    // Where all is locked, the variables give no keys either.
+    own_file(
+        &home.path().join(".aws/credentials"),
+        "[default]\naws_access_key_id = AKIAMINE\naws_secret_access_key = a-secret-of-a-test\n",
+    );
     let settings = || AwsSettings { region: Some(REGION.to_owned()), ..AwsSettings::default() };
     let at = |names: &[&str], settings: AwsSettings, more: &[(&str, &str)]| {
         place(&locked(names, settings, &[&KEYS[..], more].concat(), Some(home.path())))
@@ -83,6 +88,56 @@ fn a_locked_profile_is_read_from_the_users_own_files() {
             assert_eq!(who(&[lock], (variable, value)), "AKIAMINE", "{lock} {variable}");
         }
     }
+}
+
+/// What the environment says of who asks, in each of the ways that the chain knows.
+#[test]
+fn where_the_profile_is_locked_no_variable_says_who_asks() {
+    let home = tempfile::tempdir().unwrap();
+    let platform = Scripted::start(|_| {
+        let soon = "2099-01-01T00:00:00Z";
+        let given = json!({"AccessKeyId": "AKIAEVIL", "SecretAccessKey": "a-secret-of-a-test", "Token": "t",
+                           "Expiration": soon, "Code": "Success"});
+        (200, given.to_string())
+    });
+    let (container, jwt) = (format!("{}/role", platform.address()), own_file(&home.path().join("jwt"), "a-token"));
+    let (jwt, sts) = (jwt.display().to_string(), platform.address());
+    let keys = [("AWS_ACCESS_KEY_ID", "AKIAEVIL"), ("AWS_SECRET_ACCESS_KEY", "a-secret-of-a-test")];
+    let role = [
+        ("AWS_ROLE_ARN", "arn:aws:iam::1:role/evil"),
+        ("AWS_WEB_IDENTITY_TOKEN_FILE", jwt.as_str()),
+        ("AWS_ENDPOINT_URL_STS", sts.as_str()),
+    ];
+    let container = [("AWS_CONTAINER_CREDENTIALS_FULL_URI", container.as_str())];
+    let at = |locks: &[&str], set: &[(&str, &str)]| {
+        let settings = AwsSettings { region: Some(REGION.to_owned()), ..AwsSettings::default() };
+        locked(locks, settings, &[&[KEYS[2]], set].concat(), Some(home.path()))
+    };
+    for set in [&keys[..], &role, &container] {
+        for locks in [&["aws.profile"][..], &["aws"]] {
+            let before = platform.asked().len();
+            let store = at(locks, set);
+            let Err(error) = block_on(store.place()) else { panic!("{locks:?}: {}", set[0].0) };
+            assert!(error.hints.iter().any(|hint| hint.contains("has locked `aws.profile`")), "{error:?}");
+            assert_eq!(platform.asked().len(), before, "{locks:?}: {}", set[0].0);
+        }
+        // The control: there, each of them is used.
+        let used = match block_on(at(&["aws.region"], set).place()) {
+            Ok(place) => place.unwrap().identity.credential().access_key_id == "AKIAEVIL",
+            Err(error) => !error.hints.iter().any(|hint| hint.contains("has locked")) && !platform.asked().is_empty(),
+        };
+        assert!(used, "{}", set[0].0);
+    }
+    // The user's own profile, and what is asked of an instance where it is known to be.
+    let mine = "[default]\naws_access_key_id = AKIAMINE\naws_secret_access_key = a-secret-of-a-test\n";
+    own_file(&home.path().join(".aws/credentials"), mine);
+    for set in [&keys[..], &role, &container] {
+        let store = at(&["aws"], set);
+        assert_eq!(block_on(store.place()).unwrap().unwrap().identity.credential().access_key_id, "AKIAMINE");
+    }
+    let locks = Locks::of(&Settings { locked: vec!["aws.profile".to_owned()], ..Settings::default() });
+    assert!(WHO_ASKS.iter().all(|name| locks.outrank(name)) && !locks.outrank("AWS_REGION"));
+    assert!(!locks.outrank("AWS_EC2_METADATA_DISABLED"));
 }
 
 #[test]

@@ -80,6 +80,15 @@ impl Surroundings {
         Self(Arc::new(Parts { variables, path }))
     }
 
+    /// A variable that is no secret, where it is set and a text.
+    pub(in crate::store) fn text(&self, name: &str) -> Option<String> {
+        let text = |variable: &Variable| {
+            let line = variable.as_ref().to_str().ok()?;
+            line.split_once('=').filter(|(known, _)| *known == name).map(|(_, value)| value.to_owned())
+        };
+        self.0.variables.iter().find_map(text).filter(|value| !value.is_empty())
+    }
+
     /// Where a program is: an absolute path, or the first in `PATH`.
     pub(in crate::store) fn find(&self, program: &str) -> Option<PathBuf> {
         let runs = |path: &Path| path.is_file() && access(path, AccessFlags::X_OK).is_ok();

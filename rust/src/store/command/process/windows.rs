@@ -35,6 +35,12 @@ impl Surroundings {
         Self(Arc::new(std::env::vars_os().filter(kept).collect()))
     }
 
+    /// A variable that is no secret, where it is set and a text.
+    pub(in crate::store) fn text(&self, name: &str) -> Option<String> {
+        let (_, value) = self.0.iter().find(|(known, _)| known.eq_ignore_ascii_case(name))?;
+        value.to_str().filter(|value| !value.is_empty()).map(str::to_owned)
+    }
+
     /// Where a program is: an absolute path, or the first in `PATH`.
     pub(in crate::store) fn find(&self, program: &str) -> Option<PathBuf> {
         if Path::new(program).is_absolute() {

@@ -44,6 +44,51 @@ fn a_token_comes_from_the_environment_or_from_a_file_that_is_not_for_everybody()
     finds(&alone(&|settings| settings.token_file = Some(elsewhere.clone())), &token);
 }
 
+/// What a store says of itself, in the order or out of it.
+fn said(store: &VaultStore) -> (Reach, String) {
+    let State { reach, hints, .. } = block_on(store.state()).unwrap();
+    (reach, hints.join("; "))
+}
+
+#[test]
+fn a_vault_is_ready_only_where_it_knows_who_asks() {
+    let server = Server::start();
+    reader(&server);
+    let store = server.store(|_| {});
+    assert_eq!(said(&store), (Reach::Ready, String::new()));
+    // Nobody decided to use it: its login is not looked at.
+    assert!(matches!(block_on(store.idle_state()).unwrap().reach, Reach::NotAsked(why) if why.contains("not among")));
+    let (reach, hint) = said(&server.store_of("", |_| {}));
+    assert!(matches!(&reach, Reach::NoLogin(why) if why.contains("`VAULT_TOKEN` is not set")), "{reach:?}");
+    assert!(hint.contains("vault login"), "{hint}");
+    let (reach, hint) = said(&server.store_of("never-was-one", |_| {}));
+    assert!(matches!(&reach, Reach::Untried(why) if why.contains("has expired, was revoked")), "{reach:?}");
+    assert!(hint.contains("log in again") && !format!("{reach:?}{hint}").contains("never-was-one"), "{hint}");
+    assert_eq!(said(&server.store(|settings| settings.version = Some(1))).0, Reach::ReadOnly);
+
+    // A login by a role is not made for the asking: it uses secret ids up.
+    let (role_id, secret_id) = app_role(&server);
+    let path = server.folder.path().join("secret-id");
+    let by_role = |wrapped: Option<std::path::PathBuf>| {
+        server.store_of("", |settings| {
+            (settings.auth, settings.role_id) = (Login::AppRole, Some(role_id.clone()));
+            (settings.secret_id_file, settings.wrapped_secret_id_file) = (Some(path.clone()), wrapped);
+        })
+    };
+    let (reach, _) = said(&by_role(None));
+    assert!(matches!(&reach, Reach::NoLogin(why) if why.contains("should hold the secret id")), "{reach:?}");
+    let wrapped = server.file("wrapped", "a-wrapping-token");
+    assert!(matches!(said(&by_role(Some(wrapped.clone()))).0, Reach::Untried(_)));
+    assert!(wrapped.exists());
+    server.file("secret-id", &secret_id());
+    let before = sessions(&server);
+    let (reach, _) = said(&by_role(None));
+    assert!(matches!(&reach, Reach::Untried(why) if why.contains("`approle`")), "{reach:?}");
+    assert_eq!(sessions(&server), before);
+    let unfinished = server.store_of("", |settings| settings.auth = Login::Jwt);
+    assert!(matches!(said(&unfinished).0, Reach::NoLogin(why) if why.contains("`vault.role`")));
+}
+
 fn app_role(server: &Server) -> (String, impl Fn() -> String) {
     reader(server);
     server.root("POST", "sys/auth/approle", json!({"type": "approle"}));
@@ -202,6 +247,81 @@ fn an_exchange_that_has_begun_is_carried_through_when_its_look_up_is_dropped() {
     assert_eq!(std::fs::read_to_string(&into).unwrap(), "a-secret-id");
     assert_eq!(std::fs::metadata(&into).unwrap().permissions().mode() & 0o777, 0o600);
     assert!(!wrapped.exists());
+}
+
+/// A store that exchanges in a process of its own, which dies at a step.
+#[test]
+fn killed_in_an_exchange_what_was_written_is_taken_up_and_what_was_lost_is_called_so() {
+    const THIS: &str = concat!(
+        "store::vault::tests::logins::",
+        "killed_in_an_exchange_what_was_written_is_taken_up_and_what_was_lost_is_called_so"
+    );
+    use crate::store::step::DIES_AT;
+    use crate::store::testing::INSIDE;
+    if let Some(folder) = std::env::var_os("TEST_WORLD") {
+        let address = ServerUrl::parse(&std::env::var("TEST_ADDRESS").unwrap()).unwrap();
+        let (store, ..) = unwraps(address, Path::new(&folder));
+        let _ = block_on(store.get(&wanted(NAME_V)));
+        return;
+    }
+    // Killed once the vault has given the secret id, at a step.
+    let killed = |step: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let (address, _request, go) = unwrapping();
+        go.send(()).unwrap();
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        child.args([THIS, "--exact", "--test-threads=1"]).env(INSIDE, "1").env(DIES_AT, step);
+        child.env("TEST_WORLD", folder.path()).env("TEST_ADDRESS", address.as_str());
+        let status = child.output().unwrap().status;
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9), "{step}: {status:?}");
+        folder
+    };
+    // A vault where every wrapping token is spent.
+    let spent = || {
+        let server = crate::store::aws::played::Scripted::start(|_| {
+            (400, json!({"errors": ["wrapping token is not valid or does not exist"]}).to_string())
+        });
+        ServerUrl::parse(&server.address()).unwrap()
+    };
+    let look_up = |folder: &Path, token: &str| {
+        let (store, wrapped, into) = unwraps(spent(), folder);
+        server_file(&wrapped, token);
+        let said = found(&store).unwrap_err();
+        let beside = std::fs::read_dir(folder).unwrap().filter(|entry| {
+            let path = entry.as_ref().unwrap().path();
+            path.extension().is_some_and(|end| end == "new" || end == "exchange")
+        });
+        (said.message, std::fs::read_to_string(into).unwrap_or_default(), wrapped.exists(), beside.count())
+    };
+    // Lost: the error says that it was us. The trace stays, as long as this wrapping token does.
+    let folder = killed("secret id given");
+    let (said, into, wrapped, beside) = look_up(folder.path(), "a-wrapping-token");
+    assert!(said.contains("from here before") && said.ends_with("so it is lost"), "{said}");
+    assert_eq!((into.as_str(), wrapped, beside), ("", true, 1));
+    // Of another wrapping token it says nothing.
+    let (said, ..) = look_up(folder.path(), "another-wrapping-token");
+    assert!(said.contains("was used before or has expired"), "{said}");
+
+    // Written, and not cleared away: the login is what fails now.
+    let folder = killed("secret id written");
+    let (said, into, wrapped, beside) = look_up(folder.path(), "a-wrapping-token");
+    assert!(said.contains("refuses the login `approle`"), "{said}");
+    assert_eq!((into.as_str(), wrapped, beside), ("a-secret-id", false, 0));
+
+    // Written beside, with its room behind it, and not in its place: it is taken up.
+    let folder = killed("secret id given");
+    let new = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    let new = new.filter(|path| path.extension().is_some_and(|end| end == "new")).collect::<Vec<_>>();
+    let room = std::fs::read(&new[0]).unwrap();
+    assert!(new.len() == 1 && room.iter().all(|byte| *byte == 0));
+    std::fs::write(&new[0], [b"a-secret-id", &room[11..]].concat()).unwrap();
+    let (said, into, wrapped, beside) = look_up(folder.path(), "a-wrapping-token");
+    assert!(said.contains("refuses the login `approle`"), "{said}");
+    assert_eq!((into.as_str(), wrapped, beside), ("a-secret-id", false, 0));
+}
+
+fn server_file(path: &Path, content: &str) {
+    crate::file::replace(path, content.as_bytes(), crate::file::Readers::Owner).unwrap();
 }
 
 #[test]

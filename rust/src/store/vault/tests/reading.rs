@@ -138,7 +138,8 @@ fn a_sealed_vault_is_locked_until_it_is_unsealed() {
     server.root("POST", "sys/seal", json!({}));
     let error = fails(&store, "sealed");
     assert!(error.hints[0].contains("unsealed"), "{error:?}");
-    assert_eq!(block_on(store.state()).unwrap().reach, Reach::Locked);
+    let sealed = block_on(store.state()).unwrap();
+    assert!(sealed.reach == Reach::Locked && sealed.hints[0].contains("unsealed"), "{sealed:?}");
     let app = server.store(|settings| {
         (settings.auth, settings.role_id) = (Login::AppRole, Some("r".to_owned()));
         settings.secret_id_file = Some(server.file("secret-id", "s"));
