@@ -12,7 +12,8 @@
 #'
 #' @section Where it is:
 #' One log a user and host, in the folder `audit` of `tools::R_user_dir("keycap", "data")`, or where the setting
-#' `audit_dir` says; a second one where `audit_second` says. A sandbox has its own, which goes with the session. It has to
+#' `audit_dir` says; a second one where `audit_second` says. When `audit_dir` changes, move the files of the log into the new
+#' folder before the next call: a log that begins anew contradicts its own checkpoints. A sandbox has its own, which goes with the session. It has to
 #' be on a disk of the machine or on NFS; on network shares (SMB), FUSE, 9P, AFS and Coda, where locks and durable
 #' writing cannot be relied upon, keycap refuses it and makes no call. See [keycap_settings].
 #'
@@ -31,6 +32,10 @@
 #' A call without an outcome is evidence, not an error: R was killed, or the machine lost power, while it was under way;
 #' or it is under way now. `attr(, "open")` lists them. A torn tail (`torn` bytes) is a write that was cut short; the next
 #' entry says so and keeps it.
+#'
+#' The log of a second folder (`audit_second`) is verified by itself, under the name `audit-<user>@<host>@second`; no
+#' checkpoint of the first folder's log is held against it. Both are held against each other: `lacking` is the number of
+#' entries that the other one has and this one has not, although no entry says that its folder was lost.
 #'
 #' The log is tamper-evident: who can write to its files can alter them, and that shows, if not in the log itself then
 #' against a checkpoint that is out of reach.
@@ -58,7 +63,7 @@
 #' the call wrote or deleted, where keycap knows them.
 #'
 #' `verify_audit_log()` returns, invisibly, a data frame with one row a log: `origin` (`audit-<user>@<host>`), `verdict`,
-#' `first`, `entries`, `anchored`, `open`, `torn`, `bytes`, `hash`, `bad_file`, `bad_line`, `bad_entry`, `fault`, `folder`. It
+#' `first`, `entries`, `anchored`, `open`, `torn`, `lacking`, `bytes`, `hash`, `bad_file`, `bad_line`, `bad_entry`, `fault`, `folder`. It
 #' prints the verdicts; `options(keycap.quiet = TRUE)` silences it.
 #'
 #' `archive_audit_log()` returns a data frame with one row for each file that was closed: `file`, `entries`, `bytes`,
@@ -145,22 +150,43 @@ plot.keycap_audit_log <- function(x, ...) {
   groups <- paste(project, outcome, sep = ": ")[calls]
   counts <- table(groups, factor(as.character(day[calls]), levels = as.character(days)))
   projects <- sub(": [^:]*$", "", rownames(counts))
-  # A colour for each project; what is not well is hatched.
-  colours <- grDevices::hcl.colors(max(3L, length(unique(projects))), "Dark 3")[match(projects, unique(projects))]
-  density <- ifelse(endsWith(rownames(counts), ": ok"), -1, 30)
+  outcomes <- sub("^.*: ", "", rownames(counts))
+  # A colour for each project, a hatch for each outcome that is not well.
+  known <- unique(projects)
+  colours <- grDevices::hcl.colors(max(3L, length(known)), "Dark 3")[seq_along(known)]
+  density <- c(ok = -1, failed = 40, refused = 25, "no outcome" = 12)
+  angle <- c(ok = 0, failed = 45, refused = 135, "no outcome" = 90)
+  most <- max(colSums(counts))
   settings <- list(
     height = counts,
-    col = colours,
-    density = density,
+    col = colours[match(projects, known)],
+    density = density[outcomes],
+    angle = angle[outcomes],
     border = NA,
     ylab = "calls per day",
-    legend.text = rownames(counts),
-    args.legend = list(x = "topleft", bty = "n"),
-    las = 1L
+    # One day alone is a bar and no wall.
+    xlim = c(0, max(8, 1.2 * ncol(counts) + 0.2)),
+    ylim = c(0, most),
+    axes = FALSE
   )
   given <- list(...)
   settings[names(given)] <- given
   do.call(graphics::barplot, settings)
+  graphics::axis(2L, at = unique(round(pretty(c(0, most)))), las = 1L)
+  # Above the bars, where it hides none.
+  others <- setdiff(names(density), c("ok", setdiff(names(density), outcomes)))
+  graphics::legend(
+    "bottomleft",
+    legend = c(known, others),
+    fill = c(colours, rep("grey30", length(others))),
+    density = c(rep(-1, length(known)), density[others]),
+    angle = c(rep(0, length(known)), angle[others]),
+    border = NA,
+    bty = "n",
+    ncol = min(6L, length(c(known, others))),
+    inset = c(0, 1),
+    xpd = NA
+  )
   invisible(x)
 }
 

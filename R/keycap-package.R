@@ -26,6 +26,7 @@
 #' - Files: [export_file()].
 #' - The audit log: [audit_log()], [verify_audit_log()], [archive_audit_log()]; [reconcile_audit_log()] sets it
 #'   against REDCap's own.
+#' - Tokens that lie about in files: [scan_for_tokens()].
 #' - Everything else that REDCap's API can do: [redcap_call()].
 #' - A server to try with: [start_sandbox()], [stop_sandbox()], [run_sandbox()]; its administrator:
 #'   [sandbox_issue_token()] and its kin.

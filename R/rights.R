@@ -33,6 +33,10 @@
 #' what that user may, and nothing else; else the rights are `unknown`, never guessed. That a token may not list users is
 #' good.
 #'
+#' Where of all users of the project one alone may do what the token was seen to do, the user is *verified*, and the audit
+#' log says so from then on, of this very token. That takes a list of all users: whoever reads it has the right to Data
+#' Access Groups and is in none.
+#'
 #' @section What REDCap does not say:
 #' That nobody can log in with an account, REDCap's own rule for accounts that are not used, and whether the project's DAG
 #' Switcher lists a user cannot be read. `declare_account()` writes down what a named administrator states, with an entry

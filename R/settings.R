@@ -33,14 +33,14 @@
 #' | `retries` | how often a read is tried again when the server or the connection fails | 2 |
 #' | `limit` | requests to one server in any 60 seconds, by all R processes of one user; REDCap bans an address at 600 | 500 |
 #' | `limit_folder` | a folder through which several users share the limit; it must exist and be writable for all of them | none |
-#' | `audit_dir` | the folder of the audit log | `audit` in `tools::R_user_dir("keycap", "data")` |
+#' | `audit_dir` | the folder of the audit log; when it changes, move the files of the log there before the next call | `audit` in `tools::R_user_dir("keycap", "data")` |
 #' | `audit_second` | a second folder in which the log is kept as well, or `syslog`: one of the two is enough for a call, and the loss of the other is an entry and a warning | none |
 #' | `audit_segment_mb` | the size in megabytes from which on the log goes on in another file | 64 |
 #' | `anchors` | a list of tables, in a settings file only: the places that keep checkpoints of the audit log, see [checkpoint_audit_log()] | none |
 #' | `checkpoint_every_entries`, `checkpoint_every_hours` | after how much the next checkpoint is taken, where there is an anchor or one of them is set | 1000, 24 |
 #' | `anchor_limit_entries`, `anchor_limit_hours` | how much there may be without an anchor in reach before calls are refused | none |
 #' | `audit_key_store` | where the key that signs checkpoints is kept: a store, or `file` | the first store that takes it |
-#' | `audit_group_readable` | `true`: the group of the log's folder may read it; the institution's file only | `false` |
+#' | `audit_group_readable` | `true`: the group of the log's folder may read it, with its public keys, checkpoints and torn tails; the institution's file only | `false` |
 #' | `audit_plain_record_ids` | `true`: ids of records that are written or deleted stand in the log as they are, not as digests; the institution's file only | `false` |
 #' | `policy` | a table, in a settings file only: what tokens have to comply with, see [set_policy()]; of both files the strictest counts | none |
 #' | `project_policies` | a table with a policy for each of some projects, by short name; the same | none |

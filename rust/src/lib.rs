@@ -2,7 +2,7 @@
 //! call itself, wipes it and writes an audit entry. It knows no R.
 //!
 //! The rooms, each importing only what stands to its left or below (see `DEVELOPMENT.md`):
-//! `token` · `net` · `project` · `store` · `audit` · `redcap` · `records` · `rights` · `serve` · `sandbox`.
+//! `token` · `net` · `project` · `store` · `audit` · `redcap` · `records` · `rights` · `leaks` · `serve` · `sandbox`.
 
 pub mod audit;
 mod base64;
@@ -15,6 +15,7 @@ pub mod fuzzing;
 mod group;
 mod hex;
 mod json_list;
+mod leaks;
 pub mod net;
 #[cfg(any(test, fuzzing))]
 mod numbers;

@@ -7,7 +7,7 @@
 set -u
 cd "$(dirname "$0")/../.."
 root=$PWD
-all='rate processes forked kill faults unwritable flips clean attacks long'
+all='rate processes forked kill faults unwritable flips clean attacks long agree'
 parts=${*:-$all}
 for program in strace flock prlimit setpriv python3 Rscript; do
   if ! command -v "$program" > /dev/null; then
@@ -32,6 +32,14 @@ attacks() {
   fi
 }
 
+agree() {
+  said=$(sh tests/audit/agree/run.sh 1000 | tee "$place/agree" | tail -n 1)
+  case $said in
+    '0 logs of 1000 '*) echo '| three verifiers | the same verdict on 1,000 generated logs, and the expected one | holds |' ;;
+    *) cat "$place/agree" >&2; echo "| three verifiers | $said | **does not hold** |"; return 1 ;;
+  esac
+}
+
 part() {
   case $1 in
     kill) "$stress" kill "$place/kill" 400 ;;
@@ -40,6 +48,7 @@ part() {
     forked) sh tools/with-r.sh Rscript --vanilla tests/audit/forked.R ;;
     unwritable) sh tools/with-r.sh python3 -B tests/audit/unwritable.py ;;
     attacks) attacks ;;
+    agree) agree ;;
     *) echo "audit: there is no part \`$1\`" >&2; return 2 ;;
   esac
 }

@@ -191,7 +191,7 @@ test_that("the shell has exit codes for tokens and logs", {
   }
   expect_identical(run("help"), 0L)
   expect_identical(run(), 2L)
-  expect_identical(run("scan"), 2L)
+  expect_identical(run("nonsense"), 2L)
   expect_identical(run("verify"), 0L)
   withr::local_envvar(REDCapSync_AWAY = made_up_token())
   project <- local_project(paste0("http://127.0.0.1:", closed_port()))

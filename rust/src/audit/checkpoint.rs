@@ -13,14 +13,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use super::anchor::Parcel;
-use super::key::{Key, KeyPlace, append};
+use super::key::{Key, KeyPlace};
 use super::note::{Note, Signed, VerifierKey, anchored};
 use super::{AnchorState, Anchoring, AuditLog, Checked, Checkpoint, Entry, Setup, State, check, utc};
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
 use crate::file::{Readers, SideLock, replace};
 use crate::net::io::blocking;
-use crate::project::{Anchor, AnchorPlace, CheckpointSettings};
+use crate::project::{Anchor, AnchorPlace, AuditSecond, CheckpointSettings};
 
 /// How long an operation is held up at its end, or before a call that would be refused.
 const BOUND: Duration = Duration::from_secs(10);
@@ -322,14 +322,14 @@ impl Checkpoints {
                 self.log.publish(&old.signer.public())?;
                 self.log.publish(&new.public())?;
                 let text = note.sign(&[&old.signer, &new]);
-                append(&self.log.beside("checkpoints"), &format!("\n{text}"))?;
+                self.log.append_beside("checkpoints", &format!("\n{text}"))?;
                 let kept_in = place.keep(&seed, Some(&old.kept_in)).await?;
                 (text, Key { signer: new, kept_in })
             }
             (Some(key), None) => {
                 self.log.publish(&key.signer.public())?;
                 let text = note.sign(&[&key.signer]);
-                append(&self.log.beside("checkpoints"), &format!("\n{text}"))?;
+                self.log.append_beside("checkpoints", &format!("\n{text}"))?;
                 (text, key)
             }
             (None, Some((new, seed))) => {
@@ -340,7 +340,7 @@ impl Checkpoints {
                 note.key = None;
                 self.log.publish(&new.public())?;
                 let text = note.sign(&[&new]);
-                append(&self.log.beside("checkpoints"), &format!("\n{text}"))?;
+                self.log.append_beside("checkpoints", &format!("\n{text}"))?;
                 (text, Key { signer: new, kept_in })
             }
             (None, None) => return Err(Error::new(Kind::Internal, "no signing key was made")),
@@ -483,7 +483,10 @@ pub(crate) async fn evidence(
 ) -> Result<Vec<(AnchorState, bool)>> {
     let (mut keys, mut origins) = beside(logs);
     // The log that this user writes there is looked for even where nothing of it is left.
-    let own = logs.iter().filter(|path| !path.is_file()).map(|path| AuditLog::new(path, ctx.clock.clone()).origin());
+    let second =
+        |path: &Path| matches!(&ctx.settings.audit.second, Some(AuditSecond::Folder(second)) if second == path);
+    let own = logs.iter().filter(|path| !path.is_file() && !second(path));
+    let own = own.map(|path| AuditLog::new(path, ctx.clock.clone()).origin());
     origins.extend(own);
     origins.sort();
     origins.dedup();

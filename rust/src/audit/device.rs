@@ -223,9 +223,9 @@ impl Devices {
     }
 }
 
-/// The log of another folder, kept as this one.
+/// The log of the second folder, kept as this one.
 fn at(dir: &Path, log: &AuditLog) -> AuditLog {
-    AuditLog { dir: super::file::without_trailing_slash(dir), ..log.clone() }
+    AuditLog { dir: super::file::without_trailing_slash(dir), ..log.clone() }.second()
 }
 
 fn with<'a>(before: Option<&'a Device>, bodies: &[Body<'a>]) -> Vec<Body<'a>> {

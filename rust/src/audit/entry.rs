@@ -47,7 +47,7 @@ pub struct Intent {
 pub enum RedcapUser {
     /// The site or the user says so.
     Declared(String),
-    /// REDCap's own log says so.
+    /// REDCap's answers proved it for this very token: of the project's users, this one alone may do what it does.
     Verified(String),
 }
 

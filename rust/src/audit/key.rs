@@ -140,11 +140,10 @@ impl AuditLog {
     /// # Errors
     /// `audit`.
     pub(super) fn publish(&self, key: &VerifierKey) -> Result<()> {
-        let path = self.beside("pub");
         if VerifierKey::parse_all(&self.read_beside("pub")?).contains(key) {
-            return Ok(());
+            return self.append_beside("pub", "");
         }
-        append(&path, &format!("{key}\n{}", key.pem()))
+        self.append_beside("pub", &format!("{key}\n{}", key.pem()))
     }
 
     /// The text of a file beside the log; empty where there is none.
@@ -162,19 +161,25 @@ impl AuditLog {
         read.map_err(|error| super::Cause::of(&error).at(&path))?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
-}
 
-/// Appends to a file beside the log, durably.
-///
-/// # Errors
-/// `audit`.
-pub(super) fn append(path: &Path, text: &str) -> Result<()> {
-    let at = |error: std::io::Error| super::Cause::of(&error).at(path);
-    let mut file = file::open(path, How::Append)?;
-    let is_new = file.metadata().map_err(at)?.len() == 0;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(at)?;
-    if is_new {
-        file::sync_folder(file::parent(path)).map_err(at)?;
+    /// Appends to a file beside the log that is no secret, durably. Whoever may read the log may read it too: without
+    /// keys and notes nobody can verify anything. Without a text, only that is seen to.
+    ///
+    /// # Errors
+    /// `audit`.
+    pub(super) fn append_beside(&self, suffix: &str, text: &str) -> Result<()> {
+        let path = &self.beside(suffix);
+        let at = |error: std::io::Error| super::Cause::of(&error).at(path);
+        let mut file = file::open(path, How::Append)?;
+        let metadata = file.metadata().map_err(at)?;
+        file::share(&metadata, 0o040, &self.setup, |permissions| file.set_permissions(permissions)).map_err(at)?;
+        if text.is_empty() {
+            return Ok(());
+        }
+        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(at)?;
+        if metadata.len() == 0 {
+            file::sync_folder(file::parent(path)).map_err(at)?;
+        }
+        Ok(())
     }
-    Ok(())
 }

@@ -11,6 +11,7 @@
 //! | `audit-<uid>@<host>-000001.jsonl` | the entries: a segment. The one with the highest number is written to |
 //! | `audit-<uid>@<host>.lock` | held while an entry is appended; holds `<process id> <host>` of the last holder. Never renamed or removed |
 //! | `audit-<uid>@<host>-000001.torn-<offset>-<n>` | what was cut from that segment at that offset |
+//! | `audit-<uid>@<host>.pub`, `.checkpoints` | the public keys and all signed checkpoints; rights as those of segments |
 //! | `audit-<uid>@<host>.key` | 64 hexadecimal characters: the key of the digests of record ids. Mode 0600 always |
 //!
 //! `<uid>` is the user's number (on Windows the name). In both parts of the name, what is no letter, digit, `.`
@@ -108,9 +109,12 @@
 //!
 //! # Two devices
 //!
-//! Where `audit_second` names a second folder, a log of its own is kept there: the same entries, under the same call
-//! ids, in a chain of their own. One durable write is enough for a call; an entry `device` in the log that was written
-//! says that the other was lost, and one in the log that is back says that. Where `audit_second` is `syslog`, each line goes to
+//! Where `audit_second` names a second folder, a log of its own is kept there, `audit-<uid>@<host>@second` (no host's
+//! name has an `@`): the same entries, under the same call ids, in a chain of their own, which no checkpoint of the first
+//! is held against. It may begin later. One durable write is enough for a call; an entry `device` in the log that was
+//! written says that the other was lost, and one in the log that is back says that. So each entry of one log is in the
+//! other too, but those between such entries, those before the second one began, and the last ones of a process that was
+//! killed: verifying tells what is missing otherwise, as evidence. Where `audit_second` is `syslog`, each line goes to
 //! the system's log too, as it stands in the file; while the file is lost, with `seq` 0 and zeros in `prev`.
 //!
 //! # Several processes, crashes
@@ -152,6 +156,7 @@ mod read;
 mod segment;
 mod setup;
 mod shared;
+mod twins;
 mod uses;
 mod utc;
 mod verify;
@@ -170,6 +175,7 @@ pub use note::{VerifierKey, anchored};
 pub use read::{Filter, table};
 pub use setup::{Second, Setup};
 pub(crate) use shared::{OpenCall, SharedLog, SharedLogs};
+pub(crate) use twins::{Lacking, lacking};
 pub(crate) use uses::{first_sight, last_use};
 pub(crate) use utc::{seconds, utc};
 pub use verify::{AnchorState, Fault, Verdict, verify};
@@ -198,6 +204,8 @@ pub struct AuditLog {
     /// Asked for once: a directory service may be slow to name the user.
     who: Arc<OnceLock<Who>>,
     setup: Arc<Setup>,
+    /// Whether it is the one of the second folder, whose name says so: its chain is another one.
+    is_second: bool,
 }
 
 /// A segment that was closed, for filing.
@@ -225,7 +233,7 @@ impl AuditLog {
     /// The log in a folder; nothing is opened before the first entry.
     pub fn new(dir: &Path, clock: Arc<dyn Clock>) -> Self {
         let dir = file::without_trailing_slash(dir);
-        Self { dir, clock, patience: PATIENCE, who: Arc::default(), setup: Arc::default() }
+        Self { dir, clock, patience: PATIENCE, who: Arc::default(), setup: Arc::default(), is_second: false }
     }
 
     /// The same log, waiting for the lock no longer than this (10 s by default).
@@ -242,13 +250,21 @@ impl AuditLog {
         self
     }
 
+    /// The log that is kept in a second folder: it has a name of its own, so that no checkpoint of the first is held
+    /// against it.
+    #[must_use]
+    pub fn second(mut self) -> Self {
+        self.is_second = true;
+        self
+    }
+
     /// The file that the next entry goes to. It need not exist.
     pub fn path(&self) -> PathBuf {
         let files = self.files();
         files.segment(files.newest().unwrap_or(1))
     }
 
-    /// What checkpoints call this log: `audit-<uid>@<host>`.
+    /// What checkpoints call this log: `audit-<uid>@<host>`, and `audit-<uid>@<host>@second` in a second folder.
     pub fn origin(&self) -> String {
         self.files().stem().to_owned()
     }
@@ -391,7 +407,7 @@ impl AuditLog {
         let number = files.newest()?;
         let path = files.segment(number);
         let mut segment = Segment::open(path, &self.setup)?;
-        let (mut place, recovered) = segment.recover()?;
+        let (mut place, recovered) = segment.recover(&self.setup)?;
         let mut opening = None;
         if number > 1 && place.seq == 0 {
             // Whoever began it came no further.
@@ -423,7 +439,7 @@ impl AuditLog {
     }
 
     fn files(&self) -> Files {
-        self.who().files(&self.dir)
+        self.who().files(&self.dir, self.is_second)
     }
 
     fn who(&self) -> &Who {

@@ -92,7 +92,7 @@ impl Segment {
     ///
     /// # Errors
     /// `audit`.
-    pub(super) fn recover(&mut self) -> Result<(Place, Vec<Recover>)> {
+    pub(super) fn recover(&mut self, setup: &Setup) -> Result<(Place, Vec<Recover>)> {
         let tail = self.tail()?;
         let mut kept = Vec::new();
         let mut is_kept = tail.torn.is_empty();
@@ -106,7 +106,7 @@ impl Segment {
             } else if is_kept {
                 break;
             } else {
-                keep(&path, &tail.torn)?;
+                keep(&path, &tail.torn, setup)?;
                 kept.push(describe(&path, tail.end, &tail.torn));
                 break;
             }
@@ -221,9 +221,11 @@ fn describe(path: &Path, offset: u64, bytes: &[u8]) -> Recover {
 }
 
 /// Keeps a torn tail, durably.
-fn keep(path: &Path, bytes: &[u8]) -> Result<()> {
+fn keep(path: &Path, bytes: &[u8], setup: &Setup) -> Result<()> {
     let mut file = file::open(path, How::New)?;
-    file.write_all(bytes)
+    file.metadata()
+        .and_then(|metadata| file::share(&metadata, 0o040, setup, |permissions| file.set_permissions(permissions)))
+        .and_then(|()| file.write_all(bytes))
         .and_then(|()| file.sync_all())
         .and_then(|()| file::sync_folder(file::parent(path)))
         .map_err(|error| Cause::of(&error).at(path))

@@ -479,7 +479,7 @@ mod tests {
     /// The log is held by another process while calls are given up.
     fn held(world: &World) -> super::super::Lock {
         let log = world.log.blocking();
-        super::super::Lock::acquire(&log.who().files(&log.dir).lock(), Duration::from_secs(5), log.who()).unwrap()
+        super::super::Lock::acquire(&log.files().lock(), Duration::from_secs(5), log.who()).unwrap()
     }
 
     #[tokio::test]

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use super::cause::Cause;
 use crate::error::Result;
 
+/// Behind the name of a log in a second folder. No host's name has an `@` here.
+pub(super) const SECOND: &str = "@second";
+
 /// The host and the user of this process, as far as the system tells.
 #[derive(Debug)]
 pub(super) struct Who {
@@ -31,8 +34,8 @@ impl Who {
         Self { host: var("COMPUTERNAME"), uid: None, user: var("USERNAME") }
     }
 
-    /// The names of the log's files in a folder.
-    pub(super) fn files(&self, dir: &Path) -> Files {
+    /// The names of the log's files in a folder; `second`: in the second one.
+    pub(super) fn files(&self, dir: &Path, second: bool) -> Files {
         // The number and not the name of the user: a directory service that is down for a moment would
         // otherwise begin a second log.
         let user = match (self.uid, &self.user) {
@@ -41,7 +44,7 @@ impl Who {
             (None, None) => "user".to_owned(),
         };
         let host = self.host.as_deref().map_or_else(|| "host".to_owned(), plain);
-        Files { dir: dir.to_owned(), stem: format!("audit-{user}@{host}") }
+        Files { dir: dir.to_owned(), stem: format!("audit-{user}@{host}{}", if second { SECOND } else { "" }) }
     }
 }
 
@@ -119,7 +122,16 @@ mod tests {
     use super::*;
 
     fn files(dir: &Path) -> Files {
-        Who { host: Some("db 01/x.example".into()), uid: Some(1000), user: Some("miller".into()) }.files(dir)
+        Who { host: Some("db 01/x.example".into()), uid: Some(1000), user: Some("miller".into()) }.files(dir, false)
+    }
+
+    #[test]
+    fn the_log_of_a_second_folder_has_a_name_that_no_host_can_give_to_a_first_one() {
+        let who = |host: &str| Who { host: Some(host.into()), uid: Some(1000), user: None };
+        let second = who("db01").files(Path::new("/log"), true);
+        assert_eq!(second.segment(1), Path::new("/log/audit-1000@db01@second-000001.jsonl"));
+        assert_eq!(segment_of("audit-1000@db01@second-000001.jsonl"), Some(("audit-1000@db01@second", 1)));
+        assert_ne!(who("db01@second").files(Path::new("/log"), false).stem(), second.stem());
     }
 
     #[test]

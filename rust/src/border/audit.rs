@@ -1,11 +1,11 @@
 //! The audit log: verifying it, reading it, filing it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::arguments::{Arguments, Session, wrong};
 use super::{ctx, run_blocking, setup};
-use crate::audit::{self, AnchorState, AuditLog, Checked, Filter, State};
+use crate::audit::{self, AnchorState, AuditLog, Checked, Filter, Lacking, State};
 use crate::ctx::Ctx;
 use crate::error::Result;
 use crate::net::io::{self, Task};
@@ -30,29 +30,36 @@ pub(super) fn verify(arguments: &Arguments, session: &Session) -> Result<Task> {
     io::start(move |log| async move {
         let ctx = Ctx { log, ..ctx };
         let is_named = !given.is_empty();
-        let (mut paths, second) = if given.is_empty() {
-            let mut own = own_folders(&ctx, sandbox);
-            let first = audit_folder(&ctx, sandbox);
-            // A log in a second folder has a chain of its own, of which there are no checkpoints.
-            own.retain(|folder| *folder != first);
-            (vec![first], own)
+        let mut paths = if is_named {
+            folders(&ctx, given, sandbox)
         } else {
-            (folders(&ctx, given, sandbox), Vec::new())
+            let mut own = own_folders(&ctx, sandbox);
+            // Also where nothing is left of it: anchors may know of it.
+            let first = audit_folder(&ctx, sandbox);
+            own.retain(|folder| *folder != first);
+            own.insert(0, first);
+            own
         };
         let mut known: Vec<_> = anchors.into_iter().map(|state| (state, true)).collect();
         known.extend(audit::evidence(&ctx, &paths, &notes, !sandbox).await?);
         // Where nothing was called yet, or nothing is left, there is no folder.
         paths.retain(|path| is_named || std::fs::symlink_metadata(path).is_ok());
-        io::blocking(move || Ok(verified(&paths, &second, &known))).await
+        io::blocking(move || Ok(verified(&paths, &known))).await
     })
 }
 
-fn verified(paths: &[PathBuf], second: &[PathBuf], known: &[(AnchorState, bool)]) -> Value {
-    let mut checked = audit::judge(paths, known);
-    checked.extend(audit::check(second, &[]));
-    let lines = checked.iter().flat_map(said);
+fn verified(paths: &[PathBuf], known: &[(AnchorState, bool)]) -> Value {
+    let checked = audit::judge(paths, known);
+    let lacking = audit::lacking(paths);
+    let lines = checked.iter().flat_map(said).chain(lacking.iter().map(|lacking| {
+        let Lacking { origin, entries, first } = lacking;
+        format!(
+            "{origin}: lacks {entries} entries that the log of the other folder has (there the first is {first}), and no \
+             entry says that its device was lost"
+        )
+    }));
     Value::list([
-        ("logs", Value::Table(logs(&checked))),
+        ("logs", Value::Table(logs(&checked, &lacking))),
         ("open", Value::Table(open(&checked))),
         ("lines", Value::from(lines.collect::<Vec<_>>())),
     ])
@@ -87,6 +94,7 @@ pub(super) fn archive(arguments: &Arguments, session: &Session) -> Result<Task> 
         let mut closed = Vec::new();
         for folder in own_folders(ctx, sandbox) {
             let log = AuditLog::new(&folder, Arc::clone(&ctx.clock)).with_setup(Arc::clone(&setup));
+            let log = if is_second(ctx, &folder) { log.second() } else { log };
             closed.extend(log.archive()?);
         }
         let text = |of: &dyn Fn(&audit::Closed) -> String| Column::text(closed.iter().map(|one| Some(of(one))));
@@ -106,7 +114,7 @@ pub(super) fn folders(ctx: &Ctx, given: Vec<String>, sandbox: bool) -> Vec<PathB
 }
 
 /// The folders of this user's log that are there: where nothing was called yet there is none.
-fn own_folders(ctx: &Ctx, sandbox: bool) -> Vec<PathBuf> {
+pub(super) fn own_folders(ctx: &Ctx, sandbox: bool) -> Vec<PathBuf> {
     let mut folders =
         if sandbox { vec![ctx.dirs.session.join("audit")] } else { vec![ctx.settings.audit_folder(&ctx.dirs)] };
     if let (false, Some(AuditSecond::Folder(folder))) = (sandbox, &ctx.settings.audit.second) {
@@ -114,6 +122,11 @@ fn own_folders(ctx: &Ctx, sandbox: bool) -> Vec<PathBuf> {
     }
     folders.retain(|folder| std::fs::symlink_metadata(folder).is_ok());
     folders
+}
+
+/// Whether it is the second folder of the settings.
+fn is_second(ctx: &Ctx, folder: &Path) -> bool {
+    matches!(&ctx.settings.audit.second, Some(AuditSecond::Folder(second)) if second == folder)
 }
 
 pub(super) fn moment(arguments: &Arguments, name: &str) -> Result<Option<f64>> {
@@ -147,7 +160,7 @@ fn checkpoints(table: &Table) -> Result<Vec<AnchorState>> {
         .ok_or_else(|| wrong("checkpoints", rule))
 }
 
-fn logs(checked: &[Checked]) -> Table {
+fn logs(checked: &[Checked], lacking: &[Lacking]) -> Table {
     let text = |of: &dyn Fn(&Checked) -> Option<String>| Column::text(checked.iter().map(of));
     let real = |of: &dyn Fn(&Checked) -> Option<u64>| {
         Column::real(checked.iter().map(|one| of(one).map(|number| number as f64)))
@@ -164,6 +177,7 @@ fn logs(checked: &[Checked]) -> Table {
         ("anchored", real(&|one| Some(one.anchored))),
         ("open", real(&|one| Some(one.open.len() as u64))),
         ("torn", real(&|one| Some(one.torn))),
+        ("lacking", real(&|one| Some(lacking.iter().find(|l| l.origin == one.origin).map_or(0, |l| l.entries)))),
         ("bytes", real(&|one| Some(one.bytes))),
         ("hash", text(&|one| Some(one.hash.clone()))),
         ("bad_file", text(&|one| finding(one).map(|found| found.path.display().to_string()))),

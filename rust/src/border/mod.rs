@@ -13,6 +13,7 @@ mod checkpoint;
 mod entry;
 mod import;
 mod keep;
+mod leaks;
 mod many;
 mod patience;
 mod policy;
@@ -92,6 +93,7 @@ pub fn start(op: &str, args: Value, session: &Value) -> Result<Task> {
         "audit_log" => audit::read(&arguments, &session),
         "reconcile_audit_log" => reconcile::run(&arguments, &session),
         "archive_audit_log" => audit::archive(&arguments, &session),
+        "scan_for_tokens" => leaks::scan(&arguments, &session),
         "info" => info(&session),
         _ => Err(Error::new(Kind::Internal, format!("there is no operation `{op}`"))),
     }

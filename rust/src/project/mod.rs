@@ -10,7 +10,7 @@ mod tests;
 
 pub(crate) use grant::{Grant, Grants};
 pub(crate) use registry::{Bound, Registries};
-pub use registry::{Kept, Project};
+pub use registry::{Kept, Project, Verified};
 #[cfg(any(test, fuzzing))]
 pub(crate) use registry::{parse_project_file, parse_registry};
 pub use settings::{

@@ -41,9 +41,21 @@ pub struct Project {
     pub dag: Option<String>,
     /// REDCap's id of the project, pinned by the first successful test.
     pub project_id: Option<String>,
+    /// Whose token it is, as REDCap's answers proved it. Of the registry's entry alone: an object cannot say so.
+    pub verified: Option<Verified>,
     /// Whether it was set up at a sandbox of this session: it then counts only while that sandbox runs. Behind the
     /// same port there may be anybody afterwards.
     pub sandbox: bool,
+}
+
+/// A REDCap user, and the one token that was proved to be that user's: of another token it says nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Verified {
+    /// The user's name.
+    pub redcap_user: String,
+    /// The token's fingerprint.
+    pub fingerprint: String,
 }
 
 /// A project as it stands in files.
@@ -57,6 +69,8 @@ struct Stored {
     redcap_user: Option<String>,
     dag: Option<String>,
     project_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    verified: Option<Verified>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     sandbox: bool,
 }
@@ -84,6 +98,7 @@ impl Project {
             redcap_user: self.redcap_user.clone(),
             dag: self.dag.clone(),
             project_id: self.project_id.clone(),
+            verified: self.verified.clone(),
             sandbox: self.sandbox,
         }
     }
@@ -109,6 +124,7 @@ impl Project {
             redcap_user: stored.redcap_user,
             dag: stored.dag,
             project_id: stored.project_id,
+            verified: stored.verified,
             sandbox: stored.sandbox,
         })
     }
@@ -146,6 +162,7 @@ impl Project {
             redcap_user: optional("redcap_user")?,
             dag: optional("dag")?,
             project_id: optional("project_id")?,
+            verified: None,
             sandbox: false,
         })
     }
@@ -221,11 +238,13 @@ pub(crate) fn parse_project_file(text: &str, path: &Path) -> Result<Project> {
     if stored.keycap_project != VERSION {
         return Err(damaged(path, "it was written by a newer keycap"));
     }
-    Project::from_stored(stored.project).map_err(|e| damaged(path, &e.message))
+    let project = Stored { verified: None, ..stored.project };
+    Project::from_stored(project).map_err(|e| damaged(path, &e.message))
 }
 
 pub(super) fn write_project_file(path: &Path, project: &Project) -> Result<()> {
-    write_json(path, &StoredProjectFile { keycap_project: VERSION, project: project.stored() }, Readers::AsUsual)
+    let project = Stored { verified: None, ..project.stored() };
+    write_json(path, &StoredProjectFile { keycap_project: VERSION, project }, Readers::AsUsual)
 }
 
 fn write_json(path: &Path, content: &impl Serialize, readers: Readers) -> Result<()> {
@@ -358,6 +377,29 @@ impl Registries {
             let gone: Vec<Project> = gone;
             Ok(gone.into_iter().map(|project| project.token_name).collect())
         })
+    }
+
+    /// Keeps whose token it was proved to be, or that nothing is proved any more, wherever this project is kept with this
+    /// token name and address.
+    ///
+    /// # Errors
+    /// `file`, `damaged`.
+    pub(crate) fn keep_verified(&self, project: &Project, verified: Option<&Verified>) -> Result<()> {
+        for kept in [Kept::Session, Kept::User] {
+            let same = |other: &Project| {
+                other.short_name == project.short_name
+                    && other.token_name == project.token_name
+                    && other.redcap_uri == project.redcap_uri
+            };
+            if !self.read(kept)?.iter().any(|other| same(other) && other.verified.as_ref() != verified) {
+                continue;
+            }
+            return self.change(kept, |projects| {
+                projects.iter_mut().filter(|entry| same(entry)).for_each(|entry| entry.verified = verified.cloned());
+                Ok(())
+            });
+        }
+        Ok(())
     }
 
     /// Pins REDCap's project id, wherever this project is kept with this token name and address. Answers the

@@ -389,18 +389,19 @@ impl Operation {
 
     async fn intent(&self, request: &Request, found: &Found) -> Result<OpenCall> {
         let declared = (!self.nameless()).then_some(&self.project);
+        let fingerprint = found.secret.fingerprint().to_string();
         let intent = Intent {
             call_id: call_id(&self.ctx)?,
             action: request.action(),
             project: self.project.short_name.as_str().to_owned(),
             project_id: declared.and_then(|project| project.project_id.as_ref()?.parse().ok()),
-            redcap_user: declared.and_then(|project| project.redcap_user.clone()).map(RedcapUser::Declared),
+            redcap_user: declared.and_then(|project| whose(project, &fingerprint)),
             origin: self.origin.to_string(),
             bound_by: self.bound_by.map(BoundBy::as_str).unwrap_or_default(),
             token_name: self.project.token_name.as_str().to_owned(),
             source: found.source.to_owned(),
             source_request_id: found.request_id.clone(),
-            fingerprint: found.secret.fingerprint().to_string(),
+            fingerprint,
             record_ids: request.records(),
         };
         let begun = self.audit.begin(intent).await;
@@ -608,6 +609,15 @@ pub(crate) fn wanted(ctx: &Ctx, project: &Project, sandbox: bool) -> Result<Want
         }
     };
     Ok(Wanted { token_name: project.token_name.clone(), short_name, sandbox })
+}
+
+/// Whose token goes out: proved for the very token, or as the project is set up; nobody guesses.
+fn whose(project: &Project, fingerprint: &str) -> Option<RedcapUser> {
+    let verified = project.verified.as_ref().filter(|verified| verified.fingerprint == fingerprint);
+    match verified {
+        Some(verified) => Some(RedcapUser::Verified(verified.redcap_user.clone())),
+        None => project.redcap_user.clone().map(RedcapUser::Declared),
+    }
 }
 
 /// A new id for a call or a change, the same in its two entries.

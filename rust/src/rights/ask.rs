@@ -8,11 +8,11 @@ use super::account::{Account, Accounts};
 use super::code::read;
 use super::confined::{Ids, Seen};
 use super::day::today;
-use super::grade::{Facts, Lister, Probes};
+use super::grade::{Facts, Lister, Probes, candidates};
 use super::listed::{self, Listed};
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
-use crate::project::{Project, Registries};
+use crate::project::{Project, Registries, Verified};
 use crate::redcap::{Expect, Groups, Operation, Request, groups, identify, list, may};
 
 /// A project's token that is asked, or asks.
@@ -103,12 +103,17 @@ pub(super) async fn finished<T>(token: &Token, checker: Option<&Token>, done: Re
     Ok(done)
 }
 
-/// What a list of users says of the token's declared user, and who read it: the checker where there is one.
-async fn user_list(
-    token: &mut Token,
-    checker: Option<&mut Token>,
-    own: Option<Vec<Json>>,
-) -> Result<Option<(Lister, Option<Listed>)>> {
+/// What a list of users says.
+struct Users {
+    /// Who read it: the checker where there is one.
+    lister: Lister,
+    /// The token's declared user.
+    listed: Option<Listed>,
+    all: Vec<(String, Listed)>,
+}
+
+/// Asks for the list of users.
+async fn user_list(token: &mut Token, checker: Option<&mut Token>, own: Option<Vec<Json>>) -> Result<Option<Users>> {
     let name = token.entry.redcap_user.clone();
     let (lister, asker, users) = match (checker, own) {
         (Some(checker), own) => match (checker.rows("user").await?.1, own) {
@@ -127,7 +132,43 @@ async fn user_list(
     let roles = if has_role { asker.rows("userRole").await?.1 } else { None };
     let scrub = |text: &str| asker.operation.scrub(text);
     let found = name.and_then(|name| listed::find(&name, &users, mapping.as_deref(), roles.as_deref(), &scrub));
-    Ok(Some((lister, found)))
+    let all = listed::all(&users, mapping.as_deref(), roles.as_deref(), &scrub);
+    Ok(Some(Users { lister, listed: found, all }))
+}
+
+/// Whose token it is, where REDCap's answers leave one user only. The list has to have all users of the project: whoever
+/// is in a Data Access Group may be shown those of the group alone, so its reader must be seen to be in none. What is
+/// proved is kept with the project for this very token; what is contradicted is forgotten.
+async fn prove(
+    token: &mut Token,
+    checker: Option<&mut Token>,
+    probes: &Probes,
+    users: &Users,
+) -> Result<Option<String>> {
+    let candidates = candidates(probes, &users.all, today(token.ctx.clock.now()));
+    let Some(fingerprint) = token.operation.fingerprint() else { return Ok(None) };
+    let registries = Registries::new(&token.ctx.dirs);
+    let is_whole = match (users.lister, checker) {
+        (Lister::Itself, _) => matches!(probes.groups, Groups::Listed(_)),
+        (Lister::Checker, Some(checker)) => {
+            candidates.len() == 1 && matches!(groups(&mut checker.operation).await?, Groups::Listed(_))
+        }
+        (Lister::Checker, None) => false,
+    };
+    if let (true, [name]) = (is_whole, &candidates[..]) {
+        let verified = Verified { redcap_user: (*name).to_owned(), fingerprint };
+        registries.keep_verified(&token.entry, Some(&verified))?;
+        return Ok(Some(verified.redcap_user));
+    }
+    // What was proved of a token stays so, unless it does now what that user may not.
+    let before = token.entry.verified.clone().filter(|verified| verified.fingerprint == fingerprint);
+    match before {
+        Some(verified) if candidates.iter().any(|name| name.eq_ignore_ascii_case(&verified.redcap_user)) => {
+            Ok(Some(verified.redcap_user))
+        }
+        Some(_) => registries.keep_verified(&token.entry, None).map(|()| None),
+        None => Ok(None),
+    }
 }
 
 /// All that can be read of a token's rights.
@@ -150,9 +191,20 @@ pub(super) async fn ask_facts(token: &mut Token, mut checker: Option<&mut Token>
     let log = Request::read("log", Expect::Json).with("beginTime", NEVER);
     let (logging, _) = may(list(&mut token.operation, log).await)?;
     let probes = Probes { export: token.export, users, logging, groups };
-    let list = user_list(token, checker, own).await?;
+    let list = user_list(token, checker.as_deref_mut(), own).await?;
+    let proved = match &list {
+        Some(users) => prove(token, checker, &probes, users).await?,
+        None => None,
+    };
+    let list = list.map(|users| {
+        let of = |name: &String| users.all.iter().find(|(one, _)| one == name).map(|(_, listed)| listed.clone());
+        // Where nobody is declared, the one who is proved is looked at.
+        let undeclared = proved.as_ref().filter(|_| token.entry.redcap_user.is_none()).and_then(of);
+        (users.lister, users.listed.or(undeclared))
+    });
     Ok(Facts {
-        user: token.entry.redcap_user.clone(),
+        user: token.entry.redcap_user.clone().or_else(|| proved.clone()),
+        proved,
         probes,
         list,
         account: token.account()?,
@@ -215,11 +267,11 @@ async fn group_list(token: &mut Token, mut checker: Option<&mut Token>) -> Resul
     };
     let own = if checker.is_some() { None } else { token.rows("user").await?.1 };
     let list = user_list(token, checker.as_deref_mut(), own).await?;
-    let import = list.as_ref().and_then(|(_, listed)| {
-        let code = listed.as_ref()?.code("api_import")?;
+    let import = list.as_ref().and_then(|users| {
+        let code = users.listed.as_ref()?.code("api_import")?;
         Some(read("api_import", code).level != Some(0))
     });
-    if let Some((lister, Some(listed))) = list {
+    if let Some(Users { lister, listed: Some(listed), .. }) = list {
         let whose = if lister == Lister::Itself { "self" } else { "checker" };
         return Ok((Some((listed.group, whose)), import));
     }

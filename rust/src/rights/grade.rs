@@ -41,6 +41,8 @@ impl Lister {
 pub(crate) struct Facts {
     /// The user whose token it is, as declared at set-up.
     pub(super) user: Option<String>,
+    /// The user whose token it is, as REDCap's answers prove.
+    pub(super) proved: Option<String>,
     pub(super) probes: Probes,
     /// Who could read the list of users, and what it says of the declared user.
     pub(super) list: Option<(Lister, Option<Listed>)>,
@@ -133,7 +135,32 @@ fn whose<'a>(facts: &'a Facts, flags: &mut Vec<String>) -> Whose<'a> {
         return Whose::Listed(reader, listed);
     }
     flags.push(format!("this is not the declared user's token: {}", against.join("; ")));
+    if let Some(name) = &facts.proved {
+        flags.push(format!("it is the token of `{name}`: of the project's users, this one alone may do what it does"));
+    }
     Whose::Open(format!("declared, and contradicted: {}", against.join("; ")))
+}
+
+/// The users whose token it may be, of a list that has all of the project: those who may do what it does, and nothing
+/// that it may not. Where there is one alone, it is that user's.
+pub(super) fn candidates<'a>(probes: &Probes, all: &'a [(String, Listed)], today: i64) -> Vec<&'a str> {
+    let is_over = |listed: &Listed| {
+        // The server's day may be another one.
+        day(listed.expiration.get(..10).unwrap_or_default()).is_some_and(|until| until + 1 < today)
+    };
+    let groups = match probes.groups {
+        Groups::Listed(_) => Some(true),
+        Groups::NoRight if probes.export == Some(true) => Some(false),
+        _ => None,
+    };
+    let may_be = |listed: &Listed| {
+        let may = |right: &str| read(right, listed.code(right)?).level.map(|level| level > 0);
+        let contradicts = groups.is_some_and(|seen| may("data_access_groups") == Some(!seen));
+        // REDCap refuses the token of a user without either.
+        let is_refused = may("api_export") == Some(false) && may("api_import") == Some(false);
+        contradictions(probes, listed).is_empty() && !contradicts && !is_refused && !is_over(listed)
+    };
+    all.iter().filter(|(_, listed)| may_be(listed)).map(|(name, _)| name.as_str()).collect()
 }
 
 /// Where the token does what the user may not, or the other way round.
@@ -162,6 +189,11 @@ fn contradictions(probes: &Probes, listed: &Listed) -> Vec<String> {
 
 fn user_row(facts: &Facts, whose: &Whose<'_>) -> Row {
     let (verdict, evidence, remark) = match whose {
+        Whose::Listed(reader, _) if facts.proved.is_some() => (
+            Verdict::Ok,
+            Some(reader.as_str()),
+            "verified: of the project's users, this one alone may do what the token does".to_owned(),
+        ),
         Whose::Listed(reader, _) => (
             Verdict::Ok,
             Some(reader.as_str()),

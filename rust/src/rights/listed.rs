@@ -61,6 +61,17 @@ impl Listed {
     }
 }
 
+/// All users, as [`find`] gives them.
+pub(super) fn all(
+    users: &[Json],
+    mapping: Option<&[Json]>,
+    roles: Option<&[Json]>,
+    scrub: &dyn Fn(&str) -> String,
+) -> Vec<(String, Listed)> {
+    let names = users.iter().map(|row| row.get("username").and_then(Json::as_str).unwrap_or_default());
+    names.map(|name| (plain(name, scrub), find(name, users, mapping, roles, scrub).unwrap_or_default())).collect()
+}
+
 /// Finds a user, whose name REDCap compares without letter case.
 pub(super) fn find(
     name: &str,

@@ -53,6 +53,7 @@ fn silent() -> Probes {
 fn graded(listed: Listed, texts: &str) -> Graded {
     let facts = Facts {
         user: Some("u".to_owned()),
+        proved: None,
         probes: silent(),
         list: Some((Lister::Checker, Some(listed))),
         account: None,
@@ -201,7 +202,7 @@ fn what_somebody_should_look_at_is_flagged() {
         listed.group = group.to_owned();
         listed.expiration = expiration.to_owned();
         let list = Some((Lister::Checker, Some(listed)));
-        let facts = Facts { user: Some("u".to_owned()), probes: silent(), list, account, today: TODAY };
+        let facts = Facts { user: Some("u".to_owned()), proved: None, probes: silent(), list, account, today: TODAY };
         grade(&facts, &needs("export")).flags
     };
     let one = |flags: Vec<String>, part: &str| {
@@ -251,7 +252,8 @@ fn what_is_stated_is_shown_as_stated_and_never_as_good() {
     ]));
     let mut account = Account::of(&project.unwrap(), "Dr. X".to_owned(), "2027-01-31".to_owned());
     (account.api_only, account.inactivity) = (Some(true), Some("30 days".to_owned()));
-    let mut facts = Facts { user: None, probes: silent(), list: None, account: Some(account), today: TODAY };
+    let mut facts =
+        Facts { user: None, proved: None, probes: silent(), list: None, account: Some(account), today: TODAY };
     let stated = |facts: &Facts| {
         let rows = grade(facts, &needs("export")).rows;
         ["api_only", "inactivity", "dag_switcher"].map(|right| {
@@ -275,7 +277,7 @@ fn what_is_stated_is_shown_as_stated_and_never_as_good() {
 fn whose_token_it_is_is_never_guessed() {
     let listed = || user(&json!({"api_export": 1, "forms_export": {"a": 1}}), None);
     let with = |user: Option<&str>, list, probes| {
-        let facts = Facts { user: user.map(str::to_owned), probes, list, account: None, today: TODAY };
+        let facts = Facts { user: user.map(str::to_owned), proved: None, probes, list, account: None, today: TODAY };
         let graded = grade(&facts, &needs("export"));
         let of = |right: &str| {
             let row = graded.rows.iter().find(|row| row.right == right).unwrap();
@@ -315,7 +317,7 @@ fn whose_token_it_is_is_never_guessed() {
 fn a_token_that_may_not_list_users_is_good() {
     let of = |users: Option<bool>, texts: &str| {
         let probes = Probes { users, ..silent() };
-        let facts = Facts { user: None, probes, list: None, account: None, today: TODAY };
+        let facts = Facts { user: None, proved: None, probes, list: None, account: None, today: TODAY };
         let rows = grade(&facts, &needs(texts)).rows;
         let row = rows.iter().find(|row| row.right == "user_rights").unwrap();
         (row.verdict, row.remark.clone().unwrap_or_default())
@@ -587,4 +589,83 @@ async fn the_answers_about_groups_hold_against_the_sandbox() {
         assert!(!action.contains('/') || action.ends_with("/export"), "{action}");
     }
     assert!(text.contains("\"project\":\"manager\""));
+}
+
+/// The users of some intents: how each is known.
+fn users_of_calls(folder: &std::path::Path, call: usize) -> Vec<Json> {
+    let Ok(files) = std::fs::read_dir(folder.join("data/audit")) else { return Vec::new() };
+    let files = files.map(|file| file.unwrap().path());
+    let text: String = files
+        .filter(|path| path.extension().is_some_and(|ending| ending == "jsonl"))
+        .map(|path| std::fs::read_to_string(path).unwrap())
+        .collect();
+    let intents = text.lines().filter(|line| line.contains("\"phase\":\"intent\"")).skip(call);
+    intents.map(|line| serde_json::from_str::<Json>(line).unwrap()["redcap_user"].clone()).collect()
+}
+
+#[tokio::test]
+async fn a_user_is_verified_for_the_very_token_that_only_that_user_can_have_and_declared_otherwise() {
+    let mut world = World::new();
+    let version = || crate::redcap::Request::read("version", crate::redcap::Expect::Version);
+    // Of all users, only this one may list users and groups, and not read the log.
+    for (declared, flagged) in [(Some("role_under"), false), (None, false), (Some("least"), true)] {
+        let checker = world.token("TEST_SITES", "manager", Some("manager"));
+        let token = world.token("TEST_SITES", "role_under", declared);
+        let (ctx, hint) = (token.ctx.clone(), token.hint.clone());
+        let before = users_of_calls(world.folder.path(), 0).len();
+        let found = facts(token, Some(checker)).await.unwrap();
+        assert_eq!(found.proved.as_deref(), Some("role_under"));
+        // Until then nobody knew.
+        let first = users_of_calls(world.folder.path(), before).remove(0);
+        assert_eq!(first, declared.map_or(Json::Null, |name| json!({"declared": name})));
+        let graded = grade(&found, &needs("export"));
+        let said = graded.flags.iter().any(|flag| flag.contains("it is the token of `role_under`"));
+        assert_eq!(said, flagged, "{:?}", graded.flags);
+        let row = &graded.rows[0];
+        let is_verified = row.remark.as_deref().unwrap().starts_with("verified: ");
+        assert_eq!((is_verified, row.verdict == Verdict::Ok), (!flagged, !flagged), "{row:?}");
+        // From then on the log says so, of this token.
+        let call = |ctx: Ctx| {
+            let client = ctx.net.client(&ctx.settings.net).unwrap();
+            let mut operation = Operation::new(&ctx, hint.clone(), false, client);
+            async move { operation.collect(&version(), 100).await.map(|_| ()) }
+        };
+        let before = users_of_calls(world.folder.path(), 0).len();
+        call(ctx.clone()).await.unwrap();
+        assert_eq!(users_of_calls(world.folder.path(), before), [json!({"verified": "role_under"})]);
+        // Another token under the same name is nobody's that was proved.
+        let other = Environment::with(&hint.token_name, b"0123456789ABCDEF0123456789ABCDEF");
+        call(Ctx { env: other, ..ctx }).await.unwrap_err();
+        let last = users_of_calls(world.folder.path(), before + 1).remove(0);
+        assert_eq!(last, declared.map_or(Json::Null, |name| json!({"declared": name})));
+    }
+    // Several may do what this one does; and a reader who is in a group may not be shown all.
+    for (user, checker) in [("site_a", "manager"), ("role_under", "service")] {
+        let checker = world.token("TEST_SITES", checker, None);
+        let token = world.token("TEST_SITES", user, Some(user));
+        let (ctx, hint) = (token.ctx.clone(), token.hint.clone());
+        assert_eq!(facts(token, Some(checker)).await.unwrap().proved, None, "{user}");
+        let entry = crate::project::Registries::new(&ctx.dirs).find(&hint.short_name).unwrap().unwrap().1;
+        assert_eq!(entry.verified, None);
+    }
+    // What is proved stays, until the token does what that user may not.
+    let checker = world.token("TEST_SITES", "manager", None);
+    let token = world.token("TEST_SITES", "role_under", None);
+    let (ctx, hint) = (token.ctx.clone(), token.hint.clone());
+    facts(token, Some(checker)).await.unwrap();
+    let again = |ctx: &Ctx, hint: &Project| {
+        let client = ctx.net.client(&ctx.settings.net).unwrap();
+        Token::new(ctx.clone(), Operation::new(ctx, hint.clone(), false, client), hint.clone())
+    };
+    let checker = world.token("TEST_SITES", "service", None);
+    let found = facts(again(&ctx, &hint), Some(checker)).await.unwrap();
+    assert_eq!(found.proved.as_deref(), Some("role_under"));
+    let registries = crate::project::Registries::new(&ctx.dirs);
+    let entry = registries.find(&hint.short_name).unwrap().unwrap().1;
+    let mut wrong = entry.verified.clone().unwrap();
+    wrong.redcap_user = "manager".to_owned();
+    registries.keep_verified(&entry, Some(&wrong)).unwrap();
+    let checker = world.token("TEST_SITES", "service", None);
+    assert_eq!(facts(again(&ctx, &hint), Some(checker)).await.unwrap().proved, None);
+    assert_eq!(registries.find(&hint.short_name).unwrap().unwrap().1.verified, None);
 }

@@ -87,6 +87,13 @@ impl Environment {
         self
     }
 
+    /// This one with what programs need that keycap starts for itself. To be called on the host's thread.
+    #[must_use]
+    pub(crate) fn for_programs(mut self) -> Self {
+        self.command = Some(Surroundings::take());
+        self
+    }
+
     #[cfg(test)]
     pub(crate) fn with(name: &TokenName, value: &[u8]) -> Self {
         let value = Some(Arc::new(Raw::copy_of(value)));

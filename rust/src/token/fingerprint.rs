@@ -18,7 +18,7 @@ impl Fingerprint {
     /// What is hashed is the domain and the token, filled up with zeros to whole blocks: whole blocks are read
     /// where they lie, in a buffer that wipes itself, while the rest of a message is copied into the hash's
     /// state, which nobody wipes.
-    pub(super) fn of(token: &[u8]) -> Self {
+    pub(crate) fn of(token: &[u8]) -> Self {
         let block = digest::SHA256.block_len();
         let length = (DOMAIN.len() + token.len()).next_multiple_of(block);
         let mut message = Zeroizing::new(vec![0; length]);

@@ -1,5 +1,6 @@
 //! Digests of record ids, what made R call, and who may read the log.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -106,6 +107,11 @@ fn an_officers_group_may_read_where_the_site_wants_it_and_nobody_else_may() {
     let shared = own.with_setup(Arc::new(Setup { group_readable: true, ..Setup::default() }));
     shared.begin(&[intent("b")]).unwrap();
     assert_eq!((mode(&dir), mode(&shared.path())), (0o750, 0o640));
+    // A write that was cut short is kept for whoever may read the rest.
+    std::fs::OpenOptions::new().append(true).open(shared.path()).unwrap().write_all(b"{\"v\":1").unwrap();
+    shared.begin(&[intent("c")]).unwrap();
+    let torn = contents(&dir).into_keys().find(|path| path.to_string_lossy().contains(".torn-")).unwrap();
+    assert_eq!(mode(&torn), 0o640);
     let key = contents(&dir).into_keys().find(|path| path.extension().is_some_and(|e| e == "key")).unwrap();
     assert_eq!(mode(&key), 0o600);
 }

@@ -62,8 +62,8 @@ def note(entries, value, *keys, further=None):
 
 
 class Log:
-    def __init__(self, rng, size, segments):
-        self.rng = rng
+    def __init__(self, rng, size, segments, origin):
+        self.rng, self.origin = rng, origin
         self.segments = [[]]
         self.seq, self.prev = 0, ZEROS
         cuts = set(rng.sample(range(2, size), min(segments - 1, size - 2))) if size > 2 else set()
@@ -94,7 +94,7 @@ class Log:
         self.seq, self.prev = self.seq + 1, digest(line)
 
     def roll(self):
-        name = "%s-%06d.jsonl" % (ORIGIN, len(self.segments))
+        name = "%s-%06d.jsonl" % (self.origin, len(self.segments))
         size = sum(map(len, self.segments[-1]))
         self.segments.append([])
         told = '"reason":"size","after":"%s","after_size":%d,"after_hash":"%s"' % (name, size, self.prev)
@@ -105,7 +105,7 @@ class Log:
 
     def write(self, folder):
         for number, segment in enumerate(self.segments, 1):
-            with open(os.path.join(folder, "%s-%06d.jsonl" % (ORIGIN, number)), "wb") as file:
+            with open(os.path.join(folder, "%s-%06d.jsonl" % (self.origin, number)), "wb") as file:
                 file.writelines(segment)
 
     def last_call(self):
@@ -132,7 +132,7 @@ class Log:
                     rest = body[body.index(',"time"') :]
                     if at == 0 and before is not None and '"phase":"segment"' in body:
                         told = '"reason":"size","after":"%s","after_size":%d,"after_hash":"%s"'
-                        name = "%s-%06d.jsonl" % (ORIGIN, number)
+                        name = "%s-%06d.jsonl" % (self.origin, number)
                         rest = rest[: rest.index('"reason"')] + told % (name, sum(map(len, before)), prev)
                     line = segment[at] = sealed('{"v":1,"seq":%d,"prev":"%s"' % (seq, prev) + rest)
                 prev = digest(line)
@@ -271,9 +271,11 @@ def main(folder, count, seed):
 def make(rng, n, folder, keys):
     old, new, stranger = keys
     os.makedirs(os.path.join(folder, "log"))
-    log = Log(rng, rng.randint(5, 40), rng.choice([1, 1, 1, 2, 3]))
-    size, attack = log.seq, None
     kind = n % 30
+    # The log of a second folder, which no checkpoint of the first is held against.
+    origin = ORIGIN + "@second" if kind == 21 else ORIGIN
+    log = Log(rng, rng.randint(5, 40), rng.choice([1, 1, 1, 2, 3]), origin)
+    size, attack = log.seq, None
     # An anchor in every other log, not always at the end.
     with_anchor = n // 30 % 2 == 0
     anchor = rng.choice([size, size, rng.randint(2, size)])
@@ -320,6 +322,10 @@ def make(rng, n, folder, keys):
         other = note(anchor, digest(b"x"), old).rsplit("\n", 2)[1]
         notes = [text.rsplit("\n", 2)[0] + "\n" + other + "\n", notes[0].replace(ORIGIN, "audit-1000@db02")]
         expected = "intact but unanchored since 0"
+    elif kind == 21 and with_anchor:
+        # Notes of the first folder's log, which is another chain.
+        notes = [note(anchor, digest(b"a line of the first folder"), old)]
+        expected = "intact but unanchored since 0"
     tail = b""
     if expected is None and rng.random() < 0.2:
         # A write that was cut short stands at the end, and is no fault.
@@ -327,11 +333,11 @@ def make(rng, n, folder, keys):
     filed = expected is None and attack is None and len(log.segments) > 1 and rng.random() < 0.3
     log.write(os.path.join(folder, "log"))
     if tail:
-        with open(os.path.join(folder, "log", "%s-%06d.jsonl" % (ORIGIN, len(log.segments))), "ab") as file:
+        with open(os.path.join(folder, "log", "%s-%06d.jsonl" % (origin, len(log.segments))), "ab") as file:
             file.write(tail)
     if filed:
-        os.remove(os.path.join(folder, "log", "%s-000001.jsonl" % ORIGIN))
-    with open(os.path.join(folder, "log", ORIGIN + ".pub"), "w") as file:
+        os.remove(os.path.join(folder, "log", "%s-000001.jsonl" % origin))
+    with open(os.path.join(folder, "log", origin + ".pub"), "w") as file:
         file.writelines("%s\n%s" % (key.text, key.public) for key in public)
     with open(os.path.join(folder, "anchors"), "w", encoding="utf-8") as file:
         file.write("".join("\n" + text for text in notes))

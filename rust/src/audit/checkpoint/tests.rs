@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
+mod programs;
+
 use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, Mutex};
 
@@ -309,6 +311,24 @@ fn past_the_sites_limit_a_call_is_refused_until_an_anchor_is_back() {
 }
 
 #[test]
+fn whoever_may_read_the_log_may_read_keys_and_checkpoints_also_where_the_site_said_so_later() {
+    let mut world = World::new("");
+    let modes = |world: &World| {
+        let log = world.checkpoints().log;
+        [log.path(), log.beside("pub"), log.beside("checkpoints")].map(|path| mode(&path))
+    };
+    world.entries(1);
+    run(world.checkpoints().take(false)).unwrap();
+    assert_eq!(modes(&world), [0o600; 3]);
+    world.ctx.settings.audit.group_readable = true;
+    run(world.checkpoints().take(false)).unwrap();
+    assert_eq!(modes(&world), [0o640; 3]);
+    // The key that signs stays the user's alone.
+    let key = world.place("config").join(format!("{}.signing-key", world.checkpoints().log.origin()));
+    assert_eq!(mode(&key), 0o600);
+}
+
+#[test]
 fn an_anchor_that_hangs_is_ended_with_all_it_started_and_holds_nobody_longer_than_its_limit() {
     let world = World::new("[[anchors]]\ncommand = [\"HERE/bin/hang\"]\ntimeout = 0.5\n");
     world.program("hang", "sleep 60 & sleep 60");
@@ -346,6 +366,7 @@ fn the_origin_of_a_file_is_that_of_its_log() {
         ("audit-1000@db01-000001.jsonl", Some("audit-1000@db01")),
         ("audit-1000@db01.pub", Some("audit-1000@db01")),
         ("audit-1000@db-01.x.pub", Some("audit-1000@db-01.x")),
+        ("audit-1000@db01@second-000001.jsonl", Some("audit-1000@db01@second")),
         ("audit-1000@db01.lock", None),
         ("audit-1000@db01-00001x.jsonl", None),
         ("other.pub", None),

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::*;
 use crate::audit::entry::{Intent, Outcome};
 use crate::audit::lock::Lock;
-use crate::audit::{State, check};
+use crate::audit::{AnchorState, State, check, lacking};
 use crate::ctx::SystemClock;
 
 /// Two folders, or a folder and a socket.
@@ -163,4 +163,81 @@ fn the_systems_log_has_the_lines_as_they_stand_in_the_file_and_stands_in_for_it(
     assert_eq!(world.said("one"), ["a", "first back -", "c", "syslog lost missing"]);
     world.break_it("one");
     assert_eq!(world.begin("d").unwrap_err().fields[1].1.as_text(), Some("not_a_folder"));
+}
+
+/// What one of the two folders lacks: its log, and how much.
+fn told(world: &World) -> Vec<(bool, u64)> {
+    let found = lacking(&[world.place("one"), world.place("two")]);
+    found.iter().map(|lacking| (lacking.origin.ends_with("@second"), lacking.entries)).collect()
+}
+
+/// Takes the line of a call out of the only segment of a folder's log, and chains the rest anew, as a forger would.
+fn forge(world: &World, name: &str, call: &str) {
+    let segment = check(&[world.place(name)], &[]).remove(0).segments.remove(0);
+    let text = std::fs::read_to_string(&segment).unwrap();
+    let (mut forged, mut prev) = (String::new(), "0".repeat(64));
+    for (at, line) in text.lines().filter(|line| !line.contains(call)).enumerate() {
+        let content = line.split_once(",\"time\"").unwrap().1.rsplit_once(",\"check\"").unwrap().0;
+        let content = format!("{{\"v\":1,\"seq\":{},\"prev\":\"{prev}\",\"time\"{content}", at + 1);
+        let check = &crate::audit::line::sha256(content.as_bytes())[..16];
+        let line = format!("{content},\"check\":\"{check}\"}}\n");
+        prev = crate::audit::line::sha256(line.as_bytes());
+        forged.push_str(&line);
+    }
+    std::fs::write(segment, forged).unwrap();
+}
+
+#[test]
+fn no_checkpoint_of_the_first_folder_is_held_against_the_second_which_has_its_own_verdict() {
+    let world = World::folders();
+    let log = world.devices.first().clone();
+    // The second one begins later: its chain is another one from the first line on.
+    log.begin(&[Intent { call_id: "before".to_owned(), ..Intent::default() }]).unwrap();
+    for id in ["a", "b", "c"] {
+        world.begin(id).unwrap();
+    }
+    let kept = log.state().unwrap().unwrap();
+    let verdicts = |kept: &AnchorState| -> Vec<_> {
+        let kept = std::slice::from_ref(kept);
+        check(&[world.place("one"), world.place("two")], kept)
+            .into_iter()
+            .map(|one| (one.origin, one.verdict))
+            .collect()
+    };
+    let second = format!("{}@second", log.origin());
+    assert_eq!(verdicts(&kept), [(log.origin(), State::Anchored), (second.clone(), State::Unanchored)]);
+    // A checkpoint of its own counts.
+    let own = world.devices.other(&world.setup).unwrap().state().unwrap().unwrap();
+    assert_eq!((own.origin.clone(), own.entries), (second.clone(), 3));
+    assert_eq!(verdicts(&own), [(log.origin(), State::Unanchored), (second, State::Anchored)]);
+    forge(&world, "two", "\"b\"");
+    assert!(matches!(&verdicts(&own)[1].1, State::Tampered(_)));
+    assert_eq!(verdicts(&kept)[0].1, State::Anchored);
+}
+
+#[test]
+fn what_one_folder_lacks_is_told_unless_an_entry_says_that_it_was_lost_or_began_later_or_the_writer_was_killed() {
+    for (lost, left) in [("one", "two"), ("two", "one")] {
+        let world = World::folders();
+        // It began later.
+        let early =
+            if left == "one" { world.devices.first().clone() } else { world.devices.other(&world.setup).unwrap() };
+        early.begin(&[Intent { call_id: "early".to_owned(), ..Intent::default() }]).unwrap();
+        world.begin("a").unwrap();
+        world.break_it(lost);
+        world.begin("b").unwrap();
+        world.begin("c").unwrap();
+        world.mend(lost);
+        world.begin("d").unwrap();
+        world.begin("e").unwrap();
+        world.begin("f").unwrap();
+        assert_eq!(told(&world), [], "{lost}");
+        // Killed between the two.
+        early.begin(&[Intent { call_id: "last".to_owned(), ..Intent::default() }]).unwrap();
+        assert_eq!(told(&world), [], "{lost}");
+        forge(&world, lost, "\"e\"");
+        assert_eq!(told(&world), [(lost == "two", 1)], "{lost}");
+        // A copy, whose twin nobody can tell, says nothing; nor does one alone.
+        assert_eq!(lacking(&[world.place(lost)]), []);
+    }
 }

@@ -28,7 +28,7 @@ pub(crate) const ROOT: &str = "root-of-a-test";
 pub(crate) struct Server {
     child: Child,
     pub(crate) port: u16,
-    pub(super) folder: tempfile::TempDir,
+    pub(crate) folder: tempfile::TempDir,
     tls: bool,
 }
 
@@ -58,7 +58,7 @@ impl Server {
     }
 
     /// That keeps an audit log of its own, `log.audit` in its folder.
-    pub(super) fn with_audit_log() -> Self {
+    pub(crate) fn with_audit_log() -> Self {
         Self::started_as(false, true)
     }
 
