@@ -74,6 +74,8 @@
 #'   permissions of the log's folder.
 #' * `keycap_error_policy`: A policy refuses the call: the field `rule` says which rule, the message what is so.
 #'   *What to do:* As the message says: a new token, a grant, another store, fewer rights. [policy_status()] shows all rules.
+#' * `keycap_error_rotation`: What came is not the new token, or a rotation is not where it would have to be; the field
+#'   `state` says which. Nothing was stored. *What to do:* Read the message; [rotate_project_token()] goes on.
 #' * `keycap_error_limit`: The limit of calls gave no permit. *What to do:* Wait. REDCap bans an address that calls
 #'   too often.
 #' * `keycap_error_sandbox`: The sandbox does not start or does not answer. *What to do:* Start another with

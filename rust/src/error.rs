@@ -34,6 +34,8 @@ pub enum Kind {
     Audit,
     /// A policy forbids the call.
     Policy,
+    /// A rotation cannot go on: what came is not the new token, or two tokens work.
+    Rotation,
     /// The limiter could not give a permit.
     Limit,
     /// The server's name could not be resolved.
@@ -70,7 +72,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, for tests and documentation that walk the list.
-    pub const ALL: [Kind; 28] = [
+    pub const ALL: [Kind; 29] = [
         Kind::Argument,
         Kind::TokenInArgument,
         Kind::TokenMissing,
@@ -83,6 +85,7 @@ impl Kind {
         Kind::Store,
         Kind::Audit,
         Kind::Policy,
+        Kind::Rotation,
         Kind::Limit,
         Kind::NameLookup,
         Kind::Connection,
@@ -116,6 +119,7 @@ impl Kind {
             Kind::Store => "store",
             Kind::Audit => "audit",
             Kind::Policy => "policy",
+            Kind::Rotation => "rotation",
             Kind::Limit => "limit",
             Kind::NameLookup => "name_lookup",
             Kind::Connection => "connection",

@@ -35,6 +35,18 @@ impl SideLock {
     }
 }
 
+impl SideLock {
+    /// Takes the lock where nobody has it, without waiting; `None` where somebody has.
+    pub(crate) fn take_if_free(path: &Path) -> Result<Option<Self>> {
+        let file = open(path, false).map_err(|unfit| unfit.at(path, "cannot be opened"))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self { file })),
+            Err(fs::TryLockError::WouldBlock) => Ok(None),
+            Err(fs::TryLockError::Error(e)) => Err(fault(path, "cannot be locked", &e)),
+        }
+    }
+}
+
 impl Drop for SideLock {
     /// Unlocks by name: closing alone does not unlock while a child process, forked in between, has the descriptor
     /// too.

@@ -2,7 +2,8 @@
 //! call itself, wipes it and writes an audit entry. It knows no R.
 //!
 //! The rooms, each importing only what stands to its left or below (see `DEVELOPMENT.md`):
-//! `token` · `net` · `project` · `store` · `audit` · `redcap` · `records` · `rights` · `leaks` · `serve` · `sandbox`.
+//! `token` · `net` · `project` · `store` · `audit` · `redcap` · `records` · `rights` · `rotation` · `leaks` · `serve` ·
+//! `sandbox`.
 
 pub mod audit;
 mod base64;
@@ -23,6 +24,7 @@ pub mod project;
 mod records;
 pub mod redcap;
 mod rights;
+mod rotation;
 pub mod sandbox;
 mod serve;
 mod signals;

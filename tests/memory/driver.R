@@ -60,6 +60,11 @@ commands <- list(
       "checked"
     })
   },
+  # The new token comes from a file, and is the old one: it is looked up, sent, read from the file and compared. The
+  # keyring is there for every source.
+  "rotate" = function(short_name, file) {
+    seen(rotate_project_token(kept[[short_name]], store = "keyring", file = file)$state)
+  },
   "reconcile" = function(short_name) {
     seen({
       reconcile_audit_log(kept[[short_name]], Sys.Date())

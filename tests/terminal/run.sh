@@ -144,6 +144,8 @@ for flag in echo icanon isig; do
   grep -qE "(^| )$flag( |\$)" "$place/within" || fail "the terminal is not as it was within R: $flag"
 done
 
+. tests/terminal/rotation.sh
+
 # No 8 characters of a token in a row, on the screen or above it, nor in a file that keycap wrote.
 screen > "$place/screen"
 [ "$(grep -c . "$place/screen")" -gt 30 ] || fail "there is no screen to look at"
@@ -156,6 +158,6 @@ while read -r token; do
     n=$((n + 1))
   done
 done < "$tokens"
-entries=$(grep -c '"action":"set_token"' "$place"/data/R/keycap/audit/*.jsonl)
+entries=$(grep '"project":"TEST"' "$place"/data/R/keycap/audit/*.jsonl | grep -c '"action":"set_token"')
 [ "$entries" = 3 ] || fail "the audit log has $entries entries of tokens that were set"
-echo "3 tokens entered, 3 entries given up; the terminal is as it was, and no part of a token on the screen"
+echo "3 tokens entered, 3 entries given up, 1 rotated with a kill in between; the terminal is as it was, and no part of a token on the screen"

@@ -337,6 +337,7 @@ canary_walk <- function(store) {
   step("export_many", "it works", function() export_many(both, fields = "sex", records = 1:3))
   step("export_many", "to files", function() export_many(both, fields = "sex", to = file.path(world, "exports")))
   canary_calls(step, on_sandbox, world)
+  canary_rotate(step, canary, sandbox)
   step("check_project_rights", "alone", function() check_project_rights(on_sandbox))
   step("check_project_rights", "printed", function() print(check_project_rights(on_sandbox, "export", on_sandbox)))
   step("check_project_rights", "no such need", function() check_project_rights(on_sandbox, "everything"))
@@ -520,6 +521,14 @@ canary_walk <- function(store) {
     set_project_token = function(token) list(project, file = token),
     set_project_token = function(token) list(project, wipe = token),
     set_project_token = function(token) list(spoilt("token_name", token), "command"),
+    rotate_project_token = function(token) list(token),
+    rotate_project_token = function(token) list(project, token),
+    rotate_project_token = function(token) list(project, file = token),
+    rotate_project_token = function(token) list(project, fd = token),
+    rotate_project_token = function(token) list(project, wipe = token),
+    rotate_project_token = function(token) list(project, checked_by = token),
+    rotate_project_token = function(token) list(project, cancel = token),
+    rotate_project_token = function(token) list(project, token = token),
     redcap_call = function(token) list(token, "record"),
     redcap_call = function(token) list(project, token),
     redcap_call = function(token) list(project, "record", token),

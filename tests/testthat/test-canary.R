@@ -2,7 +2,7 @@
 met <- c(
   "argument", "token_in_argument", "origin", "project", "damaged", "file", "audit", "limit", "name_lookup",
   "connection", "timeout", "certificate", "redirect", "not_redcap", "server", "redcap", "project_changed",
-  "token_echo", "outcome_unknown", "sandbox", "token_missing", "token_form", "store", "policy"
+  "token_echo", "outcome_unknown", "sandbox", "token_missing", "token_form", "store", "policy", "rotation"
 )
 
 expect_sealed <- function(walk, met) {

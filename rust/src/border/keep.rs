@@ -12,7 +12,7 @@ use crate::audit::{Change, History};
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
 use crate::net::io::{self, Task};
-use crate::project::{Bound, Project, Registries, unknown};
+use crate::project::{Bound, Project, Registries, Rotations, unknown};
 use crate::redcap::{audit_folder, by_token_name, malformed, wanted};
 use crate::store::keep::{self, Held};
 use crate::store::step::step;
@@ -38,7 +38,7 @@ pub(super) fn store_named(arguments: &Arguments, argument: &str) -> Result<Strin
 /// The project as the registry has it, and what is looked up for it: an object from elsewhere may say that it has another
 /// project's token name, whose token would go. The sandbox's own tokens are in the sandbox and in no store; and a user's
 /// real token that happens to have such a name is none of the sandbox's.
-fn entry_for(ctx: &Ctx, project: &Project, sandbox: bool) -> Result<(Project, Wanted)> {
+pub(super) fn entry_for(ctx: &Ctx, project: &Project, sandbox: bool) -> Result<(Project, Wanted)> {
     if sandbox && store::is_sample(&project.token_name) {
         let name = project.token_name.as_str();
         let message = format!("`{name}` is the sandbox's own token, which is in no store");
@@ -513,6 +513,7 @@ async fn rows(ctx: &Ctx, listed: &[Listed]) -> Result<Vec<Row>> {
             Bound::Here(entry) => wanted(&ctx, &entry, *sandbox)?,
             Bound::Elsewhere(_) => by_token_name(project),
         };
+        let rotation = Rotations::new(&ctx.dirs, *sandbox).find(project).ok().flatten();
         let row = || Row {
             project: project.short_name.as_str().to_owned(),
             token_name: wanted.token_name.as_str().to_owned(),
@@ -526,7 +527,7 @@ async fn rows(ctx: &Ctx, listed: &[Listed]) -> Result<Vec<Row>> {
                 Ok(Some(found)) => {
                     let fingerprint = print_of(&found);
                     let remark = match &found.form {
-                        Form::Project => None,
+                        Form::Project => rotation.as_ref().and_then(|begun| begun.waits_with(fingerprint.as_deref())),
                         Form::Super => Some("a super token, which keycap does not use".to_owned()),
                         Form::Malformed { what, .. } => Some(format!("malformed: {what}")),
                     };

@@ -21,6 +21,7 @@ mod projects;
 mod reconcile;
 mod records;
 mod rights;
+mod rotation;
 mod sandboxes;
 mod stores;
 mod tokens;
@@ -76,6 +77,9 @@ pub fn start(op: &str, args: Value, session: &Value) -> Result<Task> {
         "redcap_version" => calls::version(&arguments, &session),
         "check_rights" => rights::check(&arguments, &session),
         "check_dag" => rights::confined(&arguments, &session),
+        "rotate_begin" => rotation::begin(&arguments, &session),
+        "rotate_finish" => rotation::finish(&arguments, &session),
+        "rotate_cancel" => rotation::cancel(&arguments, &session),
         "declare_account" => rights::declare(&arguments, &session),
         "token_policy" => policy::read(&arguments, &session),
         "set_policy" => policy::set(&arguments, &session),

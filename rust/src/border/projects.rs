@@ -6,7 +6,7 @@ use super::{ctx, run_blocking};
 use crate::ctx::{Ctx, Events};
 use crate::error::{Error, Kind, Result};
 use crate::net::io::{self, Task};
-use crate::project::{self, Grants, Kept, Project, Registries, Wish};
+use crate::project::{self, Grants, Kept, Project, Registries, Rotations, Wish};
 use crate::redcap::{BoundBy, blank, malformed, may_go, wanted};
 use crate::rights::Accounts;
 use crate::store::{self, Environment};
@@ -169,6 +169,11 @@ pub(super) fn load(arguments: &Arguments, session: &Session) -> Result<Task> {
 pub(super) fn list(session: &Session) -> Result<Task> {
     run_blocking(ctx(session, Environment::empty())?, |ctx| {
         let both = Registries::new(&ctx.dirs).read_both()?;
+        for (_, project) in &both {
+            if let Ok(Some(begun)) = Rotations::new(&ctx.dirs, project.sandbox).find(project) {
+                ctx.log.note(begun.told());
+            }
+        }
         let column =
             |name: &str, of: fn(&(Kept, Project)) -> Option<&str>| (name.to_owned(), Column::text(both.iter().map(of)));
         Ok(Value::Table(Table {

@@ -2,6 +2,7 @@
 
 mod grant;
 mod registry;
+mod rotation;
 mod settings;
 mod setup;
 mod site;
@@ -13,6 +14,7 @@ pub(crate) use registry::{Bound, Registries};
 pub use registry::{Kept, Project, Verified};
 #[cfg(any(test, fuzzing))]
 pub(crate) use registry::{parse_project_file, parse_registry};
+pub(crate) use rotation::{Begun, Held, Rotations, Step};
 pub use settings::{
     Anchor, AnchorPlace, AuditSecond, AuditSettings, AwsSettings, CheckpointSettings, CommandSettings, KeyringSettings,
     KvVersion, Login, OnBreach, OnUnknown, Policies, Policy, Preset, Settings, SettingsSource, Span, Stage,

@@ -284,6 +284,16 @@ impl Known {
 }
 
 impl Age {
+    /// In words; nothing where it is not known.
+    pub(crate) fn words(&self, now: SystemTime) -> Option<String> {
+        match self {
+            Self::Exact { evidence, .. } => Some(format!("{} ({})", in_days(self.days(now)?), evidence.words())),
+            Self::AtLeast { days: 0, .. } => Some("first seen by keycap today; it may be older".to_owned()),
+            Self::AtLeast { .. } => Some(format!("{} at least: so long keycap has known it", in_days(self.days(now)?))),
+            Self::Unknown(_) => None,
+        }
+    }
+
     /// In days, as far as it is known; never negative.
     pub(crate) fn days(&self, now: SystemTime) -> Option<f64> {
         match self {
@@ -291,6 +301,12 @@ impl Age {
             Self::Unknown(_) => None,
         }
     }
+}
+
+/// Days as a person reads them, hours where it is less than two.
+pub(super) fn in_days(days: f64) -> String {
+    let (number, unit) = if days < 2.0 { ((days * 24.0).floor(), "hour") } else { (days.floor(), "day") };
+    format!("{number} {unit}{}", if number.to_bits() == 1.0_f64.to_bits() { "" } else { "s" })
 }
 
 /// The days from one moment to another; never negative.

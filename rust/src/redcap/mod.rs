@@ -6,6 +6,7 @@
 mod age;
 mod answer;
 mod any;
+mod audited;
 mod bound;
 mod classify;
 mod escapes;
@@ -28,6 +29,7 @@ mod tests;
 pub(crate) use age::{Age, Ages, Check, Checked, Evidence, seconds};
 pub(crate) use answer::{Sink, Waiting};
 pub(crate) use any::{Ask, Plan, Shape};
+pub(crate) use audited::audited;
 pub(crate) use bound::{BoundBy, bound, may_go};
 #[cfg(any(test, fuzzing))]
 pub(crate) use classify::{HEAD, Head, MOST_TEXT, classify, is_data};
@@ -37,11 +39,11 @@ pub(crate) use groups::{Groups, groups, list, may};
 pub(crate) use limiter::Limits;
 pub(crate) use method::Answer;
 pub(crate) use missing::{blank, malformed};
-pub(crate) use pipeline::{Operation, audit_folder, by_token_name, call_id, token_in_data, wanted};
+pub(crate) use pipeline::{Operation, audit_folder, by_token_name, token_in_data, wanted};
 pub(crate) use policy::{Call, Finding, Rule, State, judge, known};
 #[cfg(any(test, fuzzing))]
 pub(crate) use probe::Information;
-pub(crate) use probe::{Probe, identify, probe, same_project};
+pub(crate) use probe::{Probe, api_page, identify, probe, same_project, version_of};
 pub(crate) use reconcile::{Logged, Made, Reconciled, Span, header_time, reconcile};
 pub(crate) use request::{Expect, Parameter, Request, Upload};
 pub(crate) use side_by_side::side_by_side;

@@ -99,6 +99,19 @@ impl Operation {
         self
     }
 
+    /// With a token that is looked up nowhere: the calls of this operation try this one and no other.
+    #[must_use]
+    pub(crate) fn with_token(mut self, found: Found) -> Self {
+        self.found = Some(found);
+        self.renewed = true;
+        self
+    }
+
+    /// The token, for what comes after the calls.
+    pub(crate) fn into_token(self) -> Option<Found> {
+        self.found
+    }
+
     /// What changes data goes out over a client of its own, which uses no connection twice: on one that went stale
     /// an import may be lost after its bytes went out, and it is not sent again.
     #[must_use]

@@ -8,7 +8,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::age::{Age, Ages, Check, Checked, days_between};
+use super::age::{Age, Ages, Check, Checked, days_between, in_days};
 use crate::audit::{Checkpoints, Unanchored};
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
@@ -370,12 +370,6 @@ impl Judge<'_> {
             }
         }
     }
-}
-
-/// Days as a person reads them, hours where it is less than two.
-fn in_days(days: f64) -> String {
-    let (number, unit) = if days < 2.0 { ((days * 24.0).floor(), "hour") } else { (days.floor(), "day") };
-    format!("{number} {unit}{}", if number.to_bits() == 1.0_f64.to_bits() { "" } else { "s" })
 }
 
 /// What is known of the anchors, where the policy asks for them. A sandbox's log goes to none.

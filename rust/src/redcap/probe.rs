@@ -38,8 +38,7 @@ pub(crate) async fn probe(ctx: &Ctx, project: &Project, operation: &mut Operatio
 }
 
 async fn ask(ctx: &Ctx, project: &Project, operation: &mut Operation) -> Result<Probe> {
-    let body = operation.collect(&Request::read("version", Expect::Version), 4 * 1024).await?;
-    let version = version(&body).ok_or_else(|| strange("its version"))?;
+    let version = version_of(operation).await?;
     let hinted_id = project.project_id.clone();
     let project = &operation.project().clone();
     let information = match operation.collect(&Request::read("project", Expect::Json), 4 * 1024 * 1024).await {
@@ -55,6 +54,9 @@ async fn ask(ctx: &Ctx, project: &Project, operation: &mut Operation) -> Result<
     if let Some(id) = &project_id {
         same_project(ctx, project, hinted_id.as_deref(), id)?;
     }
+    let rotation = operation.rotation().map(|begun| begun.stands(fingerprint.as_deref()));
+    let remarks: Vec<String> = remark.into_iter().chain(rotation).collect();
+    let remark = (!remarks.is_empty()).then(|| remarks.join("; "));
     let api_page = api_page(project, &version, project_id.as_deref());
     let (mut confined, mut unconfined) = (None, None);
     if let Some(dag) = &project.dag {
@@ -72,6 +74,12 @@ async fn ask(ctx: &Ctx, project: &Project, operation: &mut Operation) -> Result<
         }
     }
     Ok(Probe { version, project_id, project_title, fingerprint, api_page, remark, unconfined, confined })
+}
+
+/// REDCap's version: the one question that every token which works may ask.
+pub(crate) async fn version_of(operation: &mut Operation) -> Result<String> {
+    let body = operation.collect(&Request::read("version", Expect::Version), 4 * 1024).await?;
+    version(&body).ok_or_else(|| strange("its version"))
 }
 
 /// Checks project information against the id that is pinned and the one that the object has, and gives what the answer
@@ -162,7 +170,7 @@ fn changed(project: &Project, known: &str, now: &str) -> Error {
 }
 
 /// The page where a person regenerates the token.
-fn api_page(project: &Project, version: &str, project_id: Option<&str>) -> String {
+pub(crate) fn api_page(project: &Project, version: &str, project_id: Option<&str>) -> String {
     let base = project.redcap_uri.as_str();
     let base = base.strip_suffix("api/").unwrap_or(base);
     match project_id {

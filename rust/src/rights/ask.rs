@@ -38,6 +38,16 @@ impl Token {
         Self { ctx, operation, hint, entry, id: None, export: None }
     }
 
+    /// REDCap's number of the project, once it was asked, where the token may read it or it is known from before.
+    pub(crate) fn project_id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    /// Whether the token could read the project's number itself.
+    pub(crate) fn read_project(&self) -> bool {
+        self.export == Some(true)
+    }
+
     /// Asks for the project: whether the token lives, may export, and opens the project that it did.
     pub(super) async fn open(&mut self) -> Result<()> {
         if self.export.is_some() {

@@ -28,7 +28,7 @@ pub(crate) enum Lister {
 }
 
 impl Lister {
-    const fn as_str(self) -> &'static str {
+    pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Itself => "self",
             Self::Checker => "checker",
@@ -71,7 +71,7 @@ pub(crate) struct Graded {
 }
 
 /// How sure it is that the rights that a list has are those of this token.
-enum Whose<'a> {
+pub(super) enum Whose<'a> {
     /// The list has the declared user, and the token does what that user may.
     Listed(Lister, &'a Listed),
     /// The list has the declared user, but it is open what role counts.
@@ -111,7 +111,7 @@ pub(crate) fn grade(facts: &Facts, needs: &Needs) -> Graded {
 
 /// Whose rights are looked at. A user who is listed with other rights than the token was seen to have is not the
 /// token's user.
-fn whose<'a>(facts: &'a Facts, flags: &mut Vec<String>) -> Whose<'a> {
+pub(super) fn whose<'a>(facts: &'a Facts, flags: &mut Vec<String>) -> Whose<'a> {
     let (reader, listed) = match (&facts.user, &facts.list) {
         (None, _) => {
             return Whose::Open("not declared: say `redcap_user` when you set the project up".to_owned());

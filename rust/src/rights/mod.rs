@@ -5,6 +5,7 @@
 //! - `listed` is what a list of users and roles says of one user; `ask` asks for it, over the pipeline.
 //! - `grade` is the verdict on each right, `confined` the one on Data Access Groups. Both are pure.
 //! - `status` asks what a policy wants to know: rights, group, and when the token was made.
+//! - `held` is what a token may, kept to be compared with what the next one may.
 //! - `account` keeps what a named administrator states and REDCap does not say.
 //!
 //! This room imports `redcap` and what stands below it.
@@ -15,6 +16,7 @@ mod code;
 mod confined;
 mod day;
 mod grade;
+mod held;
 mod listed;
 mod need;
 mod status;
@@ -26,5 +28,6 @@ pub(crate) use ask::{Token, confinement, facts};
 pub(crate) use confined::judge;
 pub(crate) use day::{day, is_day, today};
 pub(crate) use grade::{Graded, grade};
+pub(crate) use held::{both_listed, fewer, held, more};
 pub(crate) use need::{Needs, Verdict};
 pub(crate) use status::{Asked, Birth, Status, status};

@@ -197,7 +197,13 @@ fn one(r: &mut Session, place: &Place, server: &mut Server, scenario: &Scenario,
         if sends {
             server.hold()?;
         }
-        r.tell(&[happening.does, &scenario.short_name])?;
+        if happening.does == "rotate" {
+            let file = place.file("rotated");
+            token::write(&file, &scenario.token)?;
+            r.tell(&[happening.does, &scenario.short_name, &file.to_string_lossy()])?;
+        } else {
+            r.tell(&[happening.does, &scenario.short_name])?;
+        }
         if sends {
             server.held(LIMIT).map_err(|error| std::io::Error::other(format!("{}: {error}", scenario.name)))?;
             let during = added(&memory::scan(r.process(), &search)?, before).len();

@@ -5,7 +5,9 @@
 //! call of its own, and kept; the same fingerprint lets the refusal stand.
 
 use super::{Failed, Operation, limiter};
+use crate::audit::utc;
 use crate::error::{Error, Result};
+use crate::project::{Begun, Rotations};
 use crate::redcap::answer::Sink;
 use crate::redcap::bound::BoundBy;
 use crate::redcap::request::Request;
@@ -24,10 +26,10 @@ impl Operation {
         let Some(refused) = &failed.refused else { return Err(failed.error) };
         match self.renew(refused).await {
             Ok(true) => {}
-            Ok(false) => return Err(self.with_shadow(failed.error).await),
+            Ok(false) => return Err(self.with_reason(failed.error).await),
             Err(why) => {
-                return Err(failed
-                    .error
+                return Err(self
+                    .with_rotation(failed.error)
                     .hint(format!("the token was looked up anew, without success: {}", why.message)));
             }
         }
@@ -39,9 +41,35 @@ impl Operation {
         self.or_refused(request, harmless).await?;
         match self.tries(request, sink, None).await {
             Ok(()) => Ok(()),
-            Err(failed) if failed.refused.is_some() => Err(self.with_shadow(failed.error).await),
+            Err(failed) if failed.refused.is_some() => Err(self.with_reason(failed.error).await),
             Err(failed) => Err(failed.error),
         }
+    }
+
+    /// A refusal that stands, and why it may be: the token is being replaced, or it is in the way of another one.
+    async fn with_reason(&self, error: Error) -> Error {
+        let error = self.with_rotation(error);
+        self.with_shadow(error).await
+    }
+
+    /// A rotation of the project's token that is begun. Of a state that cannot be read the rotation itself will tell.
+    pub(in crate::redcap) fn rotation(&self) -> Option<Begun> {
+        Rotations::new(&self.ctx.dirs, self.sandbox).find(&self.project).ok().flatten()
+    }
+
+    /// REDCap kills a token at the click that makes the next one. Where a rotation of this one is begun, that is what
+    /// became of it, and there is one command that ends it.
+    fn with_rotation(&self, mut error: Error) -> Error {
+        let (Some(found), Some(begun)) = (&self.found, self.rotation()) else { return error };
+        let Some(waits) = begun.waits(&found.secret.fingerprint().to_string()) else { return error };
+        // When the service was first seen to be gone is of interest, and what cannot be noted is not.
+        if begun.refused.is_none() {
+            let rotations = Rotations::new(&self.ctx.dirs, self.sandbox);
+            drop(rotations.refused(&self.project, utc(self.ctx.clock.now())));
+        }
+        error.message = format!("{}; {waits}", error.message);
+        error.hints.insert(0, format!("{} takes the new token and ends this", begun.command()));
+        error.field("rotation", "waiting")
     }
 
     /// Looks the token up anew, if that was not done before. Whether there is another one than was refused.
