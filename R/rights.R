@@ -57,20 +57,13 @@
 #'   somebody should look at. `declare_account()` returns `NULL`, invisibly.
 #' @seealso [check_project_dag()], [setup_project()], [export_users()]
 #' @examplesIf .Platform$OS.type == "unix"
-#' # For this page, settings of its own, and a store that has each token in a file: R does not read it.
-#' before <- Sys.getenv(c("R_USER_CONFIG_DIR", "R_USER_DATA_DIR"), unset = NA, names = TRUE)
-#' home <- tempfile("home")
-#' dir.create(home)
-#' Sys.setenv(R_USER_CONFIG_DIR = file.path(home, "config"), R_USER_DATA_DIR = file.path(home, "data"))
-#' configure_stores(
-#'   order = "command",
-#'   command = list(program = "cat", arguments = file.path(home, "{token_name}"))
-#' )
-#'
 #' sandbox <- start_sandbox()
 #' study <- function(user) {
-#'   sandbox_issue_token(sandbox, "TEST_SITES", user, to = file.path(home, user))
-#'   setup_project(user, redcap_uri = sandbox$redcap_uri, token_name = user, redcap_user = user)
+#'   file <- tempfile()
+#'   sandbox_issue_token(sandbox, "TEST_SITES", user, to = file)
+#'   project <- setup_project(user, redcap_uri = sandbox$redcap_uri, redcap_user = user)
+#'   set_project_token(project, store = "sandbox", file = file, wipe = TRUE)
+#'   project
 #' }
 #'
 #' # A token for one site, checked with that of the data manager.
@@ -91,9 +84,6 @@
 #' rights[rights$evidence %in% "declared", c("right", "held", "remark")]
 #'
 #' stop_sandbox(sandbox)
-#' unlink(home, recursive = TRUE)
-#' if (!all(is.na(before))) do.call(Sys.setenv, as.list(before[!is.na(before)]))
-#' Sys.unsetenv(names(before)[is.na(before)])
 #' @export
 check_project_rights <- function(project, needs = c("api_export"), checked_by = NULL) {
   call <- quote(check_project_rights())
@@ -172,27 +162,20 @@ declare_account <- function(project, api_only = NULL, inactivity = NULL, by, unt
 #'   (`self`, `checker`, `declared` or `probe`) and `says`.
 #' @seealso [check_project_rights()], [setup_projects()]
 #' @examplesIf .Platform$OS.type == "unix"
-#' # For this page, settings of its own, and a store that has each token in a file: R does not read it.
-#' before <- Sys.getenv(c("R_USER_CONFIG_DIR", "R_USER_DATA_DIR"), unset = NA, names = TRUE)
-#' home <- tempfile("home")
-#' dir.create(home)
-#' Sys.setenv(R_USER_CONFIG_DIR = file.path(home, "config"), R_USER_DATA_DIR = file.path(home, "data"))
-#' configure_stores(
-#'   order = "command",
-#'   command = list(program = "cat", arguments = file.path(home, "{token_name}"))
-#' )
-#'
 #' sandbox <- start_sandbox()
 #' users <- c("manager", "site_a", "site_c")
-#' for (user in users) sandbox_issue_token(sandbox, "TEST_SITES", user, to = file.path(home, user))
 #' study <- setup_projects(data.frame(
 #'   short_name = users,
 #'   redcap_uri = sandbox$redcap_uri,
-#'   token_name = users,
 #'   redcap_user = users,
 #'   dag = c(NA, "site_a", "site_c")
 #' ))
 #' study
+#' for (user in users) {
+#'   file <- tempfile()
+#'   sandbox_issue_token(sandbox, "TEST_SITES", user, to = file)
+#'   set_project_token(user, store = "sandbox", file = file, wipe = TRUE)
+#' }
 #'
 #' check_project_dag("site_a", checked_by = "manager")
 #' # Nobody put this user into its group.
@@ -200,9 +183,6 @@ declare_account <- function(project, api_only = NULL, inactivity = NULL, by, unt
 #' test_project_tokens(c("site_a", "site_c"))[c("short_name", "works", "message")]
 #'
 #' stop_sandbox(sandbox)
-#' unlink(home, recursive = TRUE)
-#' if (!all(is.na(before))) do.call(Sys.setenv, as.list(before[!is.na(before)]))
-#' Sys.unsetenv(names(before)[is.na(before)])
 #' @export
 check_project_dag <- function(project, dag = NULL, checked_by = NULL, read_ids = FALSE) {
   call <- quote(check_project_dag())
