@@ -200,7 +200,9 @@ pub fn token_form(input: &[u8]) {
 
 /// What is said of a form holds nothing of the value: it consists of these words.
 fn judged(form: &Form, rule: &FormRule, value: &[u8]) {
-    const WORDS: [&str; 8] = [
+    const WORDS: [&str; 10] = [
+        "byte order mark (BOM) in front",
+        "byte order mark (BOM) of UTF-16 in front",
         "leading newline",
         "leading blank",
         "surrounded by quotes",

@@ -112,6 +112,14 @@ impl Project {
                 return Err(crate::token::token_in_argument(what));
             }
         }
+        for (name, text) in [("short_name", &stored.short_name), ("token_name", &stored.token_name)] {
+            // A signing key of the audit log would be listed, replaced or removed as a token.
+            if is_of_a_key(text) {
+                let message = format!("`{name}` begins as the names of the audit log's signing keys do, `{OF_KEYS}`");
+                let error = Error::new(Kind::Argument, message).field("argument", name);
+                return Err(error.hint("give the project a name of its own; a signing key is no token"));
+            }
+        }
         let id_legal = |id: &String| !id.is_empty() && id.len() <= 12 && id.bytes().all(|b| b.is_ascii_digit());
         if stored.project_id.as_ref().is_some_and(|id| !id_legal(id)) {
             return Err(Error::new(Kind::Argument, "`project_id` is not usable: it is a whole number"));
@@ -140,14 +148,6 @@ impl Project {
             Some(_) => Err(Error::new(Kind::Argument, format!("`project${name}` is not one text"))
                 .hint("set the project up again with `setup_project()`, or load it with `load_project()`")),
         };
-        for name in ["short_name", "token_name"] {
-            // A signing key of the audit log would be listed, replaced or removed as a token.
-            if optional(name)?.is_some_and(|text| is_of_a_key(&text)) {
-                let message = format!("`{name}` begins as the names of the audit log's signing keys do, `{OF_KEYS}`");
-                let error = Error::new(Kind::Argument, message).field("argument", name);
-                return Err(error.hint("give the project a name of its own; a signing key is no token"));
-            }
-        }
         let needed = |name: &str| {
             optional(name)?.ok_or_else(|| {
                 Error::new(Kind::Argument, format!("`project` is not a keycap project: it has no `{name}`"))

@@ -113,7 +113,7 @@ impl FormRule {
         let mark = [(&b"\xef\xbb\xbf"[..], ""), (b"\xff\xfe", " of UTF-16"), (b"\xfe\xff", " of UTF-16")];
         let mark = mark.into_iter().find(|(mark, _)| bytes.starts_with(mark));
         if let Some((_, of)) = mark {
-            faults.push(format!("a byte order mark (BOM){of} in front, which some editors write"));
+            faults.push(format!("byte order mark (BOM){of} in front"));
         }
         match bytes.first() {
             Some(b'\n' | b'\r') => faults.push("leading newline".to_owned()),
@@ -165,7 +165,7 @@ mod tests {
         assert!(fault(&[b"\"", &[b'a'; 32][..], b"\""].concat()).contains("quotes"));
         assert!(fault(&[&[b'a'; 32][..], b" # mine"].concat()).contains("comments"));
         assert!(fault(b"\xff\xfe").contains("not UTF-8"));
-        let marked = "33 characters, a byte order mark (BOM) in front, which some editors write";
+        let marked = "33 characters, byte order mark (BOM) in front";
         assert_eq!(fault(&[b"\xef\xbb\xbf", &[b'a'; 32][..]].concat()), marked);
         assert!(fault(&[b"\xff\xfe", &b"a\0".repeat(32)[..]].concat()).contains("(BOM) of UTF-16"));
         assert!(!fault(&[b'a'; 33]).contains("BOM"));
