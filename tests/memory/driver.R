@@ -92,6 +92,10 @@ commands <- list(
       "imported"
     })
   },
+  # Files with this token in them, plain and compressed, which were put there by another program.
+  "scan" = function(short_name) {
+    seen(paste(nrow(scan_for_tokens(file.path(Sys.getenv("TMPDIR"), "litter"))), "places"))
+  },
   # Into the keyring: from the environment it is moved, from a store it is copied, since not every one may be written to.
   # Where the keyring has it already, there is nothing left to move.
   "move" = function(short_name) {

@@ -73,7 +73,9 @@ pub(super) fn scan(arguments: &Arguments, session: &Session) -> Result<Task> {
         let stop = Stop(Arc::default());
         let cancelled = Arc::clone(&stop.0);
         let searched = io::blocking(move || {
-            folders.iter().for_each(|folder| known.read_logs(folder));
+            for folder in &folders {
+                known.read_logs(folder);
+            }
             let sought = Sought { known, rule };
             let found = search(&sought, &paths, &cancelled)?;
             Ok((sought, found))

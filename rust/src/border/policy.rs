@@ -164,7 +164,7 @@ pub(super) fn status(arguments: &Arguments, session: &Session) -> Result<Task> {
         let operations = all.each(&log, |n, ctx, project, operation| {
             let ready = checkers.lock().ok().and_then(|mut all| all.get_mut(n).and_then(Option::take));
             let checker = ready.map(|ready| ready.token(&ctx.log));
-            Box::pin(async move { Ok(stands(ctx, project, operation, checker).await) }) as Later<_>
+            Box::pin(async move { Ok(Box::pin(stands(ctx, project, operation, checker)).await) }) as Later<_>
         });
         let results = side_by_side(operations).await;
         let rows: Vec<_> = names
@@ -241,7 +241,7 @@ async fn stands(ctx: Ctx, hint: Project, mut operation: Operation, checker: Opti
     let sandbox = operation.is_sandbox();
     let token = Token::new(ctx.clone(), operation, hint);
     let mut no_birth = None;
-    match ask(&ctx, &policy, &project, token, checker, &print, sandbox).await {
+    match Box::pin(ask(&ctx, &policy, &project, token, checker, &print, sandbox)).await {
         Ok(why) => no_birth = why,
         Err(error) => lines.push(Line::failed(&Error {
             message: format!("REDCap could not be asked, so what is below is as old as it says: {}", error.message),
@@ -254,7 +254,8 @@ async fn stands(ctx: Ctx, hint: Project, mut operation: Operation, checker: Opti
             let is_open = matches!(known.age, Age::AtLeast { .. });
             let age = findings.iter_mut().find(|finding| finding.rule == Rule::MaxAge && is_open);
             if let (Some(evidence), Some(why)) = (age.and_then(|finding| finding.evidence.as_mut()), no_birth) {
-                evidence.push_str(&format!(": {why}"));
+                evidence.push_str(": ");
+                evidence.push_str(why);
             }
             lines.extend(findings.into_iter().map(Line::of));
         }
@@ -273,16 +274,9 @@ async fn ask(
     print: &str,
     sandbox: bool,
 ) -> Result<Option<&'static str>> {
-    let ages = |work: Box<dyn FnOnce(&Ages) -> Result<Option<Age>> + Send>| {
-        let (ctx, project) = (ctx.clone(), project.clone());
-        io::blocking(move || work(&Ages::of(&ctx, &project, sandbox)))
-    };
-    let (now, name) = (ctx.clock.now(), print.to_owned());
-    let seen = ages(Box::new(move |ages| {
-        ages.seen(&name, now)?;
-        ages.age(&name, now).map(Some)
-    }))
-    .await?;
+    let now = ctx.clock.now();
+    let (for_work, of, name) = (ctx.clone(), project.clone(), print.to_owned());
+    let seen = io::blocking(move || Ages::of(&for_work, &of, sandbox).seen(&name, now)).await?;
     let asked = Asked {
         needs: policy.needs.as_deref().map(Needs::parse).transpose()?,
         dag: project.dag.clone().filter(|_| policy.dag == Some(true)),
@@ -292,8 +286,8 @@ async fn ask(
         return Ok(None);
     }
     let first_seen = match seen {
-        Some(Age::AtLeast { since, .. } | Age::Exact { since, .. }) => since,
-        _ => now,
+        Age::AtLeast { since, .. } | Age::Exact { since, .. } => since,
+        Age::Unknown(_) => now,
     };
     let status = rights::status(token, checker, asked, first_seen).await?;
     let (needs, dag) = (policy.needs.clone().unwrap_or_default(), project.dag.clone().unwrap_or_default());
@@ -301,12 +295,8 @@ async fn ask(
         Some(Birth::Unknown(why)) => Some(why),
         _ => None,
     };
-    let name = print.to_owned();
-    ages(Box::new(move |ages| {
-        keep(ages, &name, &status, &needs, &dag, seconds(now))?;
-        Ok(None)
-    }))
-    .await?;
+    let (ctx, project, name) = (ctx.clone(), project.clone(), print.to_owned());
+    io::blocking(move || keep(&Ages::of(&ctx, &project, sandbox), &name, &status, &needs, &dag, seconds(now))).await?;
     Ok(why)
 }
 
@@ -332,12 +322,12 @@ fn verdict(graded: &Graded) -> (Option<bool>, String) {
     let rows = || graded.rows.iter().filter(|row| !OTHERS.contains(&row.right.as_str()));
     let named = |verdict: Verdict| {
         let rights: Vec<_> = rows().filter(|row| row.verdict == verdict).map(|row| row.right.as_str()).collect();
-        let more = rights.len().saturating_sub(5);
-        let mut text = rights[..rights.len() - more].join(", ");
-        if more > 0 {
-            text.push_str(&format!(" and {more} more"));
+        let shown = rights[..rights.len().min(5)].join(", ");
+        match rights.len() {
+            0 => None,
+            1..=5 => Some(shown),
+            n => Some(format!("{shown} and {} more", n - 5)),
         }
-        (!rights.is_empty()).then_some(text)
     };
     match (named(Verdict::Excess), named(Verdict::Unknown), named(Verdict::Missing)) {
         (Some(excess), ..) => (Some(false), format!("the token may do more than it is needed for: {excess}")),

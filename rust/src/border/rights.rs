@@ -60,7 +60,7 @@ pub(super) fn check(arguments: &Arguments, session: &Session) -> Result<Task> {
     io::start(move |log| async move {
         let name = ready.project.short_name.as_str().to_owned();
         let checker = checker.map(|checker| checker.token(&log));
-        let facts = rights::facts(ready.token(&log), checker).await?;
+        let facts = Box::pin(rights::facts(ready.token(&log), checker)).await?;
         let Graded { rows, flags } = rights::grade(&facts, &needs);
         let table = Table {
             columns: vec![
@@ -87,7 +87,7 @@ pub(super) fn confined(arguments: &Arguments, session: &Session) -> Result<Task>
     io::start(move |log| async move {
         let name = ready.project.short_name.as_str().to_owned();
         let checker = checker.map(|checker| checker.token(&log));
-        let (seen, dag) = rights::confinement(ready.token(&log), checker, dag, read_ids).await?;
+        let (seen, dag) = Box::pin(rights::confinement(ready.token(&log), checker, dag, read_ids)).await?;
         let (answer, said) = rights::judge(&seen, &dag);
         let evidence = Table {
             columns: vec![

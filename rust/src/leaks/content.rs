@@ -1,6 +1,7 @@
 //! What a file holds: as it is, or compressed.
 
 use std::io::Read;
+use std::path::Path;
 
 use super::hunt::{Hit, hunt};
 use super::inflate::Inflate;
@@ -37,7 +38,8 @@ pub(super) fn look<R: Read>(
     if head.starts_with(b"PK\x03\x04") {
         return zip(sought, input, place, findings);
     }
-    if place.path.ends_with(".rdb") && head.get(4) == Some(&0x78) {
+    let is_lazy = Path::new(place.path).extension().is_some_and(|end| end == "rdb");
+    if is_lazy && head.get(4) == Some(&0x78) {
         return lazy(sought, input, place, findings);
     }
     let mut hits = Vec::new();

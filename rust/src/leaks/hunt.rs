@@ -7,7 +7,7 @@ use super::{MOST_FINDINGS, Sought, What};
 use crate::token::{Fingerprint, FormRule};
 
 /// A window over the bytes.
-const WINDOW: usize = 1 << 18;
+const WINDOW: usize = 1 << 16;
 /// What of it is looked at with the next one: no token is longer.
 const MARGIN: usize = 4096;
 /// What stands before a token and says what it is.
@@ -84,7 +84,7 @@ pub(super) fn hunt(sought: &Sought, source: &mut dyn Source, hits: &mut Vec<Hit>
 /// Whether the bytes are a text in UTF-8 or the like, or in UTF-16.
 fn is_text_like(bytes: &[u8]) -> bool {
     let head = &bytes[..bytes.len().min(8192)];
-    let zeros = head.iter().filter(|byte| **byte == 0).count();
+    let zeros = memchr::memchr_iter(0, head).count();
     zeros == 0
         || head.starts_with(b"\xff\xfe")
         || head.starts_with(b"\xfe\xff")

@@ -76,7 +76,10 @@ fn a_known_token_is_found_in_every_kind_of_file_and_in_any_letter_case() {
     world.put("d/UTF-16LE.txt", [b"\xff\xfe".to_vec(), utf16(&format!("a\nb {token} c"), false)].concat());
     world.put("d/UTF-16BE.txt", utf16(&format!("a\nb\n{token}"), true));
     world.put("e.RData", [b"RDX3\nX\n\0\0\0\x03\0\x04\0\x09\0\0\0\x20", token.as_bytes(), b"\0\0\0\xfe"].concat());
-    world.put("f.txt", [&[b'.'; 262_130][..], token.as_bytes(), &[b'\n'; 300_000], token.as_bytes()].concat());
+    world.put("f.txt", [".".repeat(262_130), token.clone(), "\n".repeat(300_000), token.clone()].concat());
+    // Where one look ends and the next begins.
+    world.put("g.txt", format!("{}{token}", ".".repeat(1498)).repeat(40));
+    world.put("h.txt", [".".repeat(61_425), token.clone(), ".".repeat(60_925), token.clone()].concat());
     let expected = [
         ".Renviron 2 token",
         ".Rhistory 3 token",
@@ -89,9 +92,10 @@ fn a_known_token_is_found_in_every_kind_of_file_and_in_any_letter_case() {
         "f.txt 1 token",
         "f.txt 300001 token",
     ];
-    assert_eq!(world.told(), expected);
+    let expected: Vec<_> = expected.iter().chain(&["g.txt 1 token"; 40]).chain(&["h.txt 1 token"; 2]).collect();
+    assert_eq!(world.told().iter().collect::<Vec<_>>(), expected);
     let found = world.search();
-    assert_eq!((found.files, found.unread.len()), (9, 0));
+    assert_eq!((found.files, found.unread.len()), (11, 0));
     assert!(found.findings.iter().all(|one| one.project.as_deref() == Some("A")));
     let at = |n: usize| found.findings[n].offset as usize;
     assert_eq!((at(0), at(8), at(9)), (17, 262_130, 262_130 + 32 + 300_000));
@@ -154,6 +158,42 @@ open(\"g.rdb\", \"wb\").write(piece(data) + struct.pack(\">I\", 9) + b\"2BZh\")
     let names: Vec<_> = unread.iter().map(|(name, _)| *name).collect();
     assert_eq!(names, ["damaged.rds", "g.rdb", "h.rds", "i.rds"]);
     assert!(unread[2].1.contains("bzip2") && unread[3].1.contains("xz"), "{unread:?}");
+}
+
+#[test]
+fn what_is_damaged_anywhere_ends_no_search_and_tells_no_character() {
+    let world = World::new();
+    world.put("plain", format!("{}{}\n", "a line of text\n".repeat(50), world.token));
+    world.run(
+        "gzip -c plain > a.rds && python3 -c '
+import struct, zipfile, zlib
+data = open(\"plain\", \"rb\").read()
+with zipfile.ZipFile(\"b.zip\", \"w\") as archive:
+    archive.writestr(\"stored.txt\", data, zipfile.ZIP_STORED)
+    archive.writestr(\"other.txt\", data, zipfile.ZIP_DEFLATED)
+open(\"c.rdb\", \"wb\").write((struct.pack(\">I\", len(data)) + zlib.compress(data)) * 2)
+'",
+    );
+    let never = AtomicBool::new(false);
+    for name in ["a.rds", "b.zip", "c.rdb"] {
+        let whole = std::fs::read(world.at(name)).unwrap();
+        let place = content::Place { path: name, inside: None };
+        for at in (0..whole.len()).step_by(3) {
+            for flip in [None, Some(0xff), Some(0x04)] {
+                let mut bytes = whole.clone();
+                match flip {
+                    Some(bits) => bytes[at] ^= bits,
+                    None => bytes.truncate(at),
+                }
+                let mut findings = Vec::new();
+                let mut input = input::Input::new(&bytes[..], &never);
+                let done = content::look(&world.sought, &mut input, &place, &mut findings);
+                if at % 16 == 0 || flip.is_none() {
+                    no_trace(&world.token, &format!("{findings:?} {done:?}"));
+                }
+            }
+        }
+    }
 }
 
 #[test]
@@ -297,7 +337,7 @@ fn nothing_is_found_in_the_sources_of_keycap() {
     let sample = "kc1:0ada52ab14f6a48c";
     let others: Vec<_> = found.findings.iter().filter(|one| one.fingerprint != sample).collect();
     assert_eq!(others, Vec::<&Finding>::new());
-    assert!(found.findings.iter().all(|one| one.path.ends_with(".rs")));
+    assert!(found.findings.iter().all(|one| Path::new(&one.path).extension().is_some_and(|end| end == "rs")));
 }
 
 #[test]

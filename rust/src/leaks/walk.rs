@@ -11,6 +11,9 @@ use super::{Finding, Found, MOST_FINDINGS, Sought, Unread};
 use crate::error::{Error, Kind, Result};
 use crate::file::{Links, ordinary};
 
+/// No token is shorter.
+const SHORTEST: usize = 20;
+
 /// Folders in folders, so many.
 const DEEPEST: usize = 100;
 
@@ -76,7 +79,7 @@ impl Walk<'_> {
 
     /// A file's name may be a token.
     fn name(&mut self, path: &Path) {
-        let Some(name) = path.file_name() else { return };
+        let Some(name) = path.file_name().filter(|name| name.len() >= SHORTEST) else { return };
         let mut hits = Vec::new();
         let mut input = Input::new(name.as_encoded_bytes(), self.cancelled);
         if hunt(self.sought, &mut input, &mut hits).is_err() {
@@ -146,6 +149,9 @@ fn reason(error: &std::io::Error) -> String {
 
 /// A path or name as it may be shown: without what is a token in it, or looks like one.
 pub(super) fn shown(sought: &Sought, name: &str) -> String {
+    if name.split(['/', '\\']).all(|part| part.len() < SHORTEST) {
+        return name.to_owned();
+    }
     let mut hits = Vec::new();
     let never = AtomicBool::new(false);
     if hunt(sought, &mut Input::new(name.as_bytes(), &never), &mut hits).is_err() {

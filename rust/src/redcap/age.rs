@@ -25,6 +25,8 @@ const FILE: &str = "known_tokens.json";
 /// So many tokens are remembered; of more, those that were seen first are forgotten.
 const MOST: usize = 2_000;
 
+const NEVER_SEEN: &str = "keycap has not seen this token before";
+
 /// A clock may be so much behind before it counts as set back: machines share a folder.
 const SLACK: u64 = 300;
 
@@ -144,8 +146,9 @@ impl Ages {
     /// # Errors
     /// `file`, `damaged`.
     pub(crate) fn seen(&self, fingerprint: &str, now: SystemTime) -> Result<Age> {
-        if let Some(known) = self.known(fingerprint)? {
-            return Ok(known.age(now));
+        let age = self.age(fingerprint, now)?;
+        if age != Age::Unknown(NEVER_SEEN) {
+            return Ok(age);
         }
         // The audit log may have known it before this file did.
         let logged = audit::first_sight(&self.audit, fingerprint).map(|at| at as u64);
@@ -190,9 +193,7 @@ impl Ages {
     /// # Errors
     /// `file`, `damaged`.
     pub(crate) fn age(&self, fingerprint: &str, now: SystemTime) -> Result<Age> {
-        Ok(self
-            .known(fingerprint)?
-            .map_or(Age::Unknown("keycap has not seen this token before"), |known| known.age(now)))
+        Ok(self.known(fingerprint)?.map_or(Age::Unknown(NEVER_SEEN), |known| known.age(now)))
     }
 
     /// When keycap first saw a token. Blocks.

@@ -47,6 +47,8 @@ pub(crate) struct Operation {
     /// The client for requests that change data, where it is another one.
     writer: Option<Client>,
     found: Option<Found>,
+    /// Whether it was given to the operation, and not looked up by it.
+    lent: bool,
     /// What says that the token may go to the origin. With the registry, `project` is its entry; else what the object
     /// says beyond token name and address counts for nothing.
     bound_by: Option<BoundBy>,
@@ -77,6 +79,7 @@ impl Operation {
             client,
             writer: None,
             found: None,
+            lent: false,
             bound_by: None,
             renewed: false,
             turn: None,
@@ -103,13 +106,15 @@ impl Operation {
     #[must_use]
     pub(crate) fn with_token(mut self, found: Found) -> Self {
         self.found = Some(found);
+        self.lent = true;
         self.renewed = true;
         self
     }
 
-    /// The token, for what comes after the calls.
+    /// The token that [`Operation::with_token`] was given, for what comes after the calls. One that was looked up does not
+    /// come out.
     pub(crate) fn into_token(self) -> Option<Found> {
-        self.found
+        self.found.filter(|_| self.lent)
     }
 
     /// What changes data goes out over a client of its own, which uses no connection twice: on one that went stale

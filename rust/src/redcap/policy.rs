@@ -471,7 +471,7 @@ fn enforce(ctx: &Ctx, project: &Project, findings: Vec<Finding>) -> Result<()> {
         match (call, state, days_left) {
             (Call::Warned, ..) => ctx.log.warning(format!("policy `{}`: {says}{what}", rule.as_str())),
             (_, State::Warning, Some(left)) => {
-                ctx.log.once(format!("policy `{}` of `{name}`: {} left ({says}){what}", rule.as_str(), in_days(left)))
+                ctx.log.once(format!("policy `{}` of `{name}`: {} left ({says}){what}", rule.as_str(), in_days(left)));
             }
             _ => {}
         }

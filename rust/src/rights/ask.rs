@@ -18,7 +18,7 @@ use crate::redcap::{Expect, Groups, Operation, Request, groups, identify, list, 
 /// A project's token that is asked, or asks.
 pub(crate) struct Token {
     pub(crate) ctx: Ctx,
-    pub(crate) operation: Operation,
+    pub(crate) operation: Box<Operation>,
     /// The project as the object says.
     pub(crate) hint: Project,
     /// The project as the registry has it, once REDCap was asked.
@@ -35,7 +35,7 @@ impl Token {
     pub(crate) fn new(ctx: Ctx, mut operation: Operation, hint: Project) -> Self {
         operation.as_check();
         let entry = hint.clone();
-        Self { ctx, operation, hint, entry, id: None, export: None }
+        Self { ctx, operation: Box::new(operation), hint, entry, id: None, export: None }
     }
 
     /// REDCap's number of the project, once it was asked, where the token may read it or it is known from before.

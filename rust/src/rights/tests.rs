@@ -1,6 +1,6 @@
 //! Users of each kind against what a token is needed for, and each answer about groups: with codes as REDCap documents
 //! them, and against the sandbox.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::large_futures)]
 
 use std::sync::Arc;
 

@@ -243,7 +243,12 @@ impl Rotation {
 
     /// What the store has that the new token goes into.
     async fn there(&self, begun: &Begun) -> Result<There> {
-        Ok(match keep::get(&self.ctx, &begun.store, &self.wanted).await? {
+        let found = match keep::get(&self.ctx, &begun.store, &self.wanted).await {
+            // Items that differ, or a newest version that was deleted, are no obstacle: the new token takes their place.
+            Err(error) if matches!(state_of(&error), Some("differing" | "deleted" | "destroyed")) => None,
+            found => found?,
+        };
+        Ok(match found {
             Some(found) if found.form != Form::Project => There::Nothing,
             Some(found) if found.secret.fingerprint().to_string() == begun.old => There::Old,
             Some(found) => There::Another(found),

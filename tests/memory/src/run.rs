@@ -153,6 +153,16 @@ fn own_secrets(r: &mut Session, place: &Place, source: Source, ready: &Ready) ->
     Ok(Some(row))
 }
 
+/// A folder with a token in a script, and in what is compressed.
+fn litter(folder: &Path, token: &str) -> Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let script = folder.join("script.R");
+    token::write(&script, &format!("{}token <- '{token}'\n", "# a line\n".repeat(100_000)))?;
+    let compressed = std::fs::File::create(folder.join("saved.rds"))?;
+    let done = std::process::Command::new("gzip").arg("-c").arg(&script).stdout(compressed).status()?;
+    if done.success() { Ok(()) } else { Err(std::io::Error::other("`gzip` fails")) }
+}
+
 /// What is there before keycap is asked for anything. It shows that the scanner sees, and how much is R's own.
 fn start(source: Source, before: &[Find], tokens: usize) -> Row {
     let found = outside(before).count();
@@ -190,6 +200,9 @@ fn one(r: &mut Session, place: &Place, server: &mut Server, scenario: &Scenario,
     let mut faults = Vec::new();
     let mut sees = r.ask(&["set-up", &scenario.short_name, &uri])?;
 
+    if happening.does == "scan" {
+        litter(&place.file("litter"), &scenario.token)?;
+    }
     let mut control = Vec::new();
     if happening.does != "set-up" {
         let search = Search::new([scenario.token.as_str()]);

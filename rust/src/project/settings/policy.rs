@@ -160,12 +160,11 @@ pub(super) fn not_laxer(key: &str, value: &Toml, user: &Table, site: &Table, pla
         Ok(Said { all: all.unwrap_or_default(), projects: projects.unwrap_or_default() })
     };
     let (site, user) = (said(site, places[1])?, said(user, places[0])?);
-    let wished = match key {
-        "policy" => vec![(None, Policy::read(value))],
-        _ => {
-            let Toml::Table(members) = value else { return Ok(()) };
-            members.iter().map(|(name, value)| (Some(name.as_str()), Policy::read(value))).collect()
-        }
+    let wished = if key == KEYS[0] {
+        vec![(None, Policy::read(value))]
+    } else {
+        let Toml::Table(members) = value else { return Ok(()) };
+        members.iter().map(|(name, value)| (Some(name.as_str()), Policy::read(value))).collect()
     };
     for (project, policy) in wished {
         let policy = policy.map_err(|why| unusable(key, "the arguments", why))?;
@@ -272,23 +271,23 @@ impl Policy {
     /// Of each field the stricter value.
     #[must_use]
     fn strictest(&self, other: &Self) -> Self {
-        fn either<T: Clone>(one: &Option<T>, other: &Option<T>, both: impl Fn(&T, &T) -> T) -> Option<T> {
+        fn either<T: Clone>(one: Option<&T>, other: Option<&T>, both: impl Fn(&T, &T) -> T) -> Option<T> {
             match (one, other) {
                 (Some(one), Some(other)) => Some(both(one, other)),
-                (one, other) => one.clone().or_else(|| other.clone()),
+                (one, other) => one.or(other).cloned(),
             }
         }
         let shorter = |one: &Span, other: &Span| *one.min(other);
         Self {
-            max_age: either(&self.max_age, &other.max_age, shorter),
-            max_idle: either(&self.max_idle, &other.max_idle, shorter),
-            stores: either(&self.stores, &other.stores, |one, other| common(one, other, |_, _| false)),
-            needs: either(&self.needs, &other.needs, |one, other| common(one, other, is_less)),
-            dag: either(&self.dag, &other.dag, |one, other| *one || *other),
-            anchor: either(&self.anchor, &other.anchor, shorter),
-            on_breach: either(&self.on_breach, &other.on_breach, |one, other| *one.max(other)),
-            unknown: either(&self.unknown, &other.unknown, |one, other| *one.max(other)),
-            grace: either(&self.grace, &other.grace, shorter),
+            max_age: either(self.max_age.as_ref(), other.max_age.as_ref(), shorter),
+            max_idle: either(self.max_idle.as_ref(), other.max_idle.as_ref(), shorter),
+            stores: either(self.stores.as_ref(), other.stores.as_ref(), |one, other| common(one, other, |_, _| false)),
+            needs: either(self.needs.as_ref(), other.needs.as_ref(), |one, other| common(one, other, is_less)),
+            dag: either(self.dag.as_ref(), other.dag.as_ref(), |one, other| *one || *other),
+            anchor: either(self.anchor.as_ref(), other.anchor.as_ref(), shorter),
+            on_breach: either(self.on_breach.as_ref(), other.on_breach.as_ref(), |one, other| *one.max(other)),
+            unknown: either(self.unknown.as_ref(), other.unknown.as_ref(), |one, other| *one.max(other)),
+            grace: either(self.grace.as_ref(), other.grace.as_ref(), shorter),
         }
     }
 
