@@ -35,6 +35,17 @@ const PAUSES: [Duration; 5] = [
     Duration::from_secs(20),
 ];
 
+/// How an operation came to its token.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Came {
+    /// By a look-up, or it will.
+    LookedUp,
+    /// By a second one, after a refusal: there is no third.
+    Renewed,
+    /// It was given to it, and none is looked up.
+    Given,
+}
+
 /// One operation on one project: its token is looked up once, at the first call, and wiped at the end. It is looked up
 /// once more where REDCap refuses it (`refusal.rs`).
 pub(crate) struct Operation {
@@ -47,13 +58,10 @@ pub(crate) struct Operation {
     /// The client for requests that change data, where it is another one.
     writer: Option<Client>,
     found: Option<Found>,
-    /// Whether it was given to the operation, and not looked up by it.
-    lent: bool,
+    came: Came,
     /// What says that the token may go to the origin. With the registry, `project` is its entry; else what the object
     /// says beyond token name and address counts for nothing.
     bound_by: Option<BoundBy>,
-    /// Whether the token was looked up a second time.
-    renewed: bool,
     /// Held while the token is looked up, where operations run side by side and a person may be asked.
     turn: Option<Arc<Mutex<()>>>,
     /// Checkpoints of the log.
@@ -79,9 +87,8 @@ impl Operation {
             client,
             writer: None,
             found: None,
-            lent: false,
             bound_by: None,
-            renewed: false,
+            came: Came::LookedUp,
             turn: None,
             checkpoints: Checkpoints::new(ctx, &folder, sandbox),
             is_check: false,
@@ -106,15 +113,14 @@ impl Operation {
     #[must_use]
     pub(crate) fn with_token(mut self, found: Found) -> Self {
         self.found = Some(found);
-        self.lent = true;
-        self.renewed = true;
+        self.came = Came::Given;
         self
     }
 
     /// The token that [`Operation::with_token`] was given, for what comes after the calls. One that was looked up does not
     /// come out.
     pub(crate) fn into_token(self) -> Option<Found> {
-        self.found.filter(|_| self.lent)
+        self.found.filter(|_| self.came == Came::Given)
     }
 
     /// What changes data goes out over a client of its own, which uses no connection twice: on one that went stale

@@ -4,7 +4,7 @@
 //! by one new look-up, one an operation however many of its calls were refused. Another fingerprint is tried once, in a
 //! call of its own, and kept; the same fingerprint lets the refusal stand.
 
-use super::{Failed, Operation, limiter};
+use super::{Came, Failed, Operation, limiter};
 use crate::audit::utc;
 use crate::error::{Error, Result};
 use crate::project::{Begun, Rotations};
@@ -78,10 +78,10 @@ impl Operation {
             // It was sent beside a call for which the token was looked up anew already.
             return Ok(true);
         }
-        if self.renewed {
+        if self.came != Came::LookedUp {
             return Ok(false);
         }
-        self.renewed = true;
+        self.came = Came::Renewed;
         let found = self.resolve().await?;
         let print = found.secret.fingerprint();
         if print == *refused {
