@@ -14,8 +14,8 @@ test_that("an error carries its classes, its kind, its hints and its facts, and 
 test_that("the help page tells each kind of error that the core can raise, and no other", {
   kinds <- c(
     "argument", "token_in_argument", "token_missing", "token_form", "token_refused", "origin", "project", "damaged",
-    "file", "store", "audit", "policy", "limit", "name_lookup", "connection", "timeout", "certificate", "redirect",
-    "not_redcap", "server", "redcap", "project_changed", "token_echo", "outcome_unknown", "sandbox", "interrupted",
+    "file", "store", "audit", "policy", "rotation", "limit", "name_lookup", "connection", "timeout", "certificate",
+    "redirect", "not_redcap", "server", "redcap", "project_changed", "token_echo", "outcome_unknown", "sandbox", "interrupted",
     "memory", "internal"
   )
   page <- utils::capture.output(tools::Rd2txt(

@@ -171,6 +171,8 @@ fn stands(stand: &Stand) -> Value {
     line("API page", begun.api_page.clone());
     let hints = if stand.another.is_some() {
         Vec::new()
+    } else if stand.works != Some(true) {
+        vec!["the new token is on the API page; where there is none, click `Regenerate` and copy it".to_owned()]
     } else {
         vec![
             "open the API page, click `Regenerate`, and copy the new token: at that click the old one is dead"
