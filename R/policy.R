@@ -245,7 +245,8 @@ print.keycap_policy <- function(x, ...) {
 #' @export
 format.keycap_policy_status <- function(x, ...) {
   x <- plain_frame(x)
-  days <- ifelse(is.na(x$days_left), "", sprintf(", %s days left", format(round(x$days_left, 1), trim = TRUE)))
+  left <- format(abs(round(x$days_left, 1)), trim = TRUE)
+  days <- ifelse(is.na(x$days_left), "", sprintf(ifelse(x$days_left < 0, "; %s days over", "; %s days left"), left))
   said <- ifelse(is.na(x$rule), x$message, paste0(x$rule, " (", x$limit, "): ", x$message))
   more <- ifelse(is.na(x$evidence), "", paste0(" [", x$evidence, "]"))
   heads <- paste0(format(x$short_name), "  ", format(toupper(x$state)), "  ", said, days, more)

@@ -222,7 +222,7 @@ check_checker <- function(checked_by, call) {
 #' @export
 format.keycap_rights <- function(x, ...) {
   x <- plain_frame(x)
-  if (!all(c("right", "held", "needed", "verdict", "evidence", "remark") %in% names(x))) {
+  if (!all(rights_columns %in% names(x))) {
     return(format(x, ...))
   }
   lines <- paste0("<keycap rights>", if (length(attr(x, "short_name"))) paste0(" of ", attr(x, "short_name")))
@@ -242,9 +242,11 @@ format.keycap_rights <- function(x, ...) {
   c(lines, if (length(flags) > 0L) c("  look at", paste0("    ", flags)))
 }
 
+rights_columns <- c("right", "held", "needed", "verdict", "evidence", "remark")
+
 #' @export
 print.keycap_rights <- function(x, ...) {
-  if (nrow(x) == 0L || !"verdict" %in% names(x) || !"remark" %in% names(x)) {
+  if (nrow(x) == 0L || !all(rights_columns %in% names(x))) {
     print(plain_frame(x), ...)
   } else {
     cat(one_line(format(x)), sep = "\n")

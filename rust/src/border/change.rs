@@ -1,5 +1,6 @@
 //! A change of files that is made whole or not at all when the person interrupts.
 
+use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -57,6 +58,8 @@ impl Change {
     ) -> Result<T> {
         self.begin()?;
         let change = self.clone();
+        // In a box, so that tokio's part is compiled once for each kind of answer.
+        let make: Pin<Box<dyn Future<Output = Result<T>> + Send>> = Box::pin(make);
         let carried = tokio::spawn(async move {
             let result = make.await;
             change.set(if result.is_ok() { State::Made } else { State::Failed });

@@ -307,7 +307,7 @@ fn keep(ages: &Ages, print: &str, status: &Status, needs: &[String], dag: &str, 
         ages.checked(print, Check::Rights, found(needs.join(", "), good, says))?;
     }
     if let Some(answer) = &status.group {
-        let says = format!("the token is: {}", answer.words(dag));
+        let says = answer.sentence(dag);
         ages.checked(print, Check::Group, found(dag.to_owned(), answer.confined(), says))?;
     }
     if let Some(Birth::At(at, evidence)) = status.birth {

@@ -3,7 +3,7 @@
 use super::arguments::{Arguments, Session, wrong};
 use super::change::{Change, Fate};
 use super::{ctx, run_blocking};
-use crate::ctx::{Ctx, Events};
+use crate::ctx::{Ctx, Event, Events};
 use crate::error::{Error, Kind, Result};
 use crate::net::io::{self, Task};
 use crate::project::{self, Grants, Kept, Project, Registries, Rotations, Wish};
@@ -21,7 +21,7 @@ const URI_VARIABLE: &str = "REDCapSync_REDCAP_URI";
 pub(super) fn set_up(arguments: &Arguments, session: &Session) -> Result<Task> {
     let ready = Ready::new(arguments, session)?;
     let (fate, name) = (ready.change.clone(), ready.wish.project.short_name.clone());
-    let task = io::start(move |log| ready.set_up(log))?;
+    let task = io::start(move |log| async move { ready.set_up(log).await.map(|(answer, _)| answer) })?;
     Ok(task.with_last_word(move || match (fate.cancel(), name.as_str()) {
         (Fate::NotMade | Fate::Failed, name) => format!("interrupted: nothing was changed, `{name}` was not set up"),
         (Fate::Made, name) => format!("interrupted, but `{name}` is set up: that was done before"),
@@ -45,13 +45,33 @@ pub(super) fn set_up_all(arguments: &Arguments, session: &Session) -> Result<Tas
     let rows: Vec<Result<Ready>> = (0..rows).map(row).collect();
     let changes: Vec<Change> = rows.iter().flatten().map(|ready| ready.change.clone()).collect();
     let task = io::start(move |log| async move {
+        // What is remarked of one project would be remarked of fifty; a warning is one all the same.
+        let told = log.clone();
+        let warnings = Events::new(move |event| {
+            if let Event::Warning(text) = event {
+                told.warning(text);
+            }
+        });
         let mut failed: Vec<Option<Error>> = Vec::new();
+        let mut blank: Vec<String> = Vec::new();
         for row in rows {
             let done = match row {
-                Ok(ready) => ready.set_up(log.clone()).await,
+                Ok(ready) => {
+                    let name = ready.wish.project.short_name.as_str().to_owned();
+                    let done = ready.set_up(warnings.clone()).await;
+                    blank.extend(done.as_ref().ok().filter(|(_, token_usable)| !token_usable).map(|_| name));
+                    done.map(|_| ())
+                }
                 Err(error) => Err(error),
             };
             failed.push(done.err());
+        }
+        if let Some(first) = blank.first() {
+            let done = failed.iter().filter(|failed| failed.is_none()).count();
+            log.note(format!(
+                "{} of {done} have no token yet: `set_project_token(\"{first}\")` asks for the first one",
+                blank.len()
+            ));
         }
         let text = |of: fn(&Error) -> &str| Column::text(failed.iter().map(|error| error.as_ref().map(of)));
         let reason = ("reason".to_owned(), text(|error| error.kind.as_str()));
@@ -101,7 +121,8 @@ impl Ready {
         Ok(Self { ctx, wish, sandbox, change: Change::new() })
     }
 
-    async fn set_up(self, log: Events) -> Result<Value> {
+    /// Answers the project as the host has it, and whether a usable token was found.
+    async fn set_up(self, log: Events) -> Result<(Value, bool)> {
         let Self { ctx, wish, sandbox, change } = self;
         let ctx = Ctx { log, ..ctx };
         let for_work = ctx.clone();
@@ -120,11 +141,12 @@ impl Ready {
             ctx.log.note("the address does not end in `/api/`, as those of REDCap's API do: is it the right one?");
         }
         let token_usable = say_token(&ctx, &done.project, sandbox).await;
-        Ok(Value::list([
+        let answer = Value::list([
             ("project", done.project.to_value()),
             ("kept", done.kept.as_str().into()),
             ("token_usable", token_usable.into()),
-        ]))
+        ]);
+        Ok((answer, token_usable))
     }
 }
 

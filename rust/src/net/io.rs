@@ -8,6 +8,7 @@
 //! The functions of this module are to be called on the host's thread only, so that no lock of theirs can be held by
 //! another thread when the host forks. Operations must not block the thread for long: it serves all of them.
 
+use std::pin::Pin;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
@@ -62,9 +63,13 @@ pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T>
             self.0.abort();
         }
     }
+    let (give, mut given) = oneshot::channel();
+    // In a box, so that tokio's part is compiled once, and not for each kind of work.
+    let work: Box<dyn FnOnce() + Send> = Box::new(move || drop(give.send(work())));
     let work = tokio::task::spawn_blocking(work);
     let _unwanted = Unwanted(work.abort_handle());
-    work.await.unwrap_or_else(|_| Err(Error::new(Kind::Internal, "internal error in blocking work")))
+    let done = work.await.ok().and_then(|()| given.try_recv().ok());
+    done.unwrap_or_else(|| Err(Error::new(Kind::Internal, "internal error in blocking work")))
 }
 
 /// What a task is at.
@@ -216,7 +221,8 @@ impl Io {
             // Nobody listens to a cancelled operation.
             let _ = sender.send(Message::Event(event));
         });
-        let operation = make(events);
+        // In a box, so that tokio's part is compiled once, and not for each operation.
+        let operation: Pin<Box<dyn Future<Output = Result<Value>> + Send>> = Box::pin(make(events));
         let task = handle.spawn(async move {
             let result = operation.await;
             report.send(result);

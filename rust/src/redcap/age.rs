@@ -306,6 +306,9 @@ impl Age {
 
 /// Days as a person reads them, hours where it is less than two.
 pub(super) fn in_days(days: f64) -> String {
+    if days * 24.0 < 1.0 {
+        return "less than an hour".to_owned();
+    }
     let (number, unit) = if days < 2.0 { ((days * 24.0).floor(), "hour") } else { (days.floor(), "day") };
     format!("{number} {unit}{}", if number.to_bits() == 1.0_f64.to_bits() { "" } else { "s" })
 }

@@ -25,6 +25,9 @@ const CHECK_COUNTS: f64 = 30.0;
 /// The last part of a limit, in which its end is told ahead, and how many days that is at most.
 const AHEAD: (f64, f64) = (0.2, 14.0);
 
+/// An hour, in days.
+const HOUR: f64 = 1.0 / 24.0;
+
 /// A clock may be so much behind before it counts as set back.
 const SLACK: Duration = Duration::from_secs(300);
 
@@ -216,7 +219,11 @@ impl Judge<'_> {
             }
             Age::AtLeast { .. } => {
                 let days = age.days(self.now).unwrap_or_default();
-                let says = format!("the token is at least {} old, and may be {limit}", in_days(days));
+                let says = if days < HOUR {
+                    format!("keycap first saw the token {} ago, and it may be {limit} old", in_days(days))
+                } else {
+                    format!("the token is at least {} old, and may be {limit}", in_days(days))
+                };
                 let evidence = "since keycap first saw it; it may be older".to_owned();
                 Finding { evidence: Some(evidence), ..self.timed(Rule::MaxAge, limit, days, says) }
             }
@@ -243,7 +250,11 @@ impl Judge<'_> {
         }
         let days = days_between(since, self.now);
         let ago = in_days(days);
-        let says = if exact { format!("was last used {ago} ago") } else { format!("was not used for at least {ago}") };
+        let says = match exact {
+            true => format!("was last used {ago} ago"),
+            false if days < HOUR => "was not used since keycap first saw it".to_owned(),
+            false => format!("was not used for at least {ago}"),
+        };
         let says = format!("the token {says}, and may go unused for {limit}");
         let evidence = Some("the audit log".to_owned());
         let finding = Finding { evidence, ..self.timed(Rule::MaxIdle, limit, days, says) };

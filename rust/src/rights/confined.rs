@@ -48,6 +48,16 @@ impl Confinement {
             Self::Open => "cannot tell".to_owned(),
         }
     }
+
+    /// The same, as a sentence about the token.
+    pub(crate) fn sentence(&self, dag: &str) -> String {
+        match self {
+            Self::Open => format!("it cannot be told whether the token is confined to {dag}"),
+            Self::Another(_) => "the token is confined to another group".to_owned(),
+            Self::Movable => "the token can move itself to other groups".to_owned(),
+            Self::Here | Self::Not => format!("the token is {}", self.words(dag)),
+        }
+    }
 }
 
 /// Which records' ids a token sees.
