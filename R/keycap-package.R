@@ -12,13 +12,16 @@
 #' 4. [test_project_token()]: does REDCap take it, and which project does it open?
 #'
 #' `vignette("exports", package = "keycap")` goes on from there. `vignette("stores", package = "keycap")` has a page for
-#' each place where tokens can live.
+#' each place where tokens can live, `vignette("governance", package = "keycap")` is about rights, rotation and policies.
 #'
 #' @section Functions by task:
 #' - Projects: [setup_project()], [load_project()], [get_projects()], [delete_project()].
 #' - Tokens: [view_project_token()], [test_project_token()], and [test_project_tokens()] for those of many projects.
 #' - Where tokens are kept: [set_project_token()], [move_project_token()], [remove_project_token()],
-#'   [list_project_tokens()]; [stores()], [configure_stores()].
+#'   [list_project_tokens()]; [stores()], [configure_stores()]. [rotate_project_token()] replaces one.
+#' - What tokens may and must: [setup_projects()] for the sites of a study, [check_project_rights()],
+#'   [check_project_dag()], [declare_account()]; [set_policy()], [token_policy()], [policy_status()],
+#'   [reauthorize_project()].
 #' - Records: [export_records()], [export_report()], [conversion_problems()], and [export_many()] for many projects;
 #'   [keycap_types] has the types of their columns. [import_records()] shows first what would change.
 #' - What a project is: [project_info()], [export_metadata()], [export_instruments()], [export_users()],
