@@ -134,6 +134,14 @@ describe <- function(x) {
   }
 }
 
+# R's own error for an argument that there is not would repeat what was typed, which is a token perhaps.
+check_no_more <- function(n, hint, call) {
+  if (n > 0L) {
+    typed <- "if you typed a token, it stands in R's history now: regenerate it in REDCap"
+    abort_argument("there is an argument too many, and it is not looked at", "...", call, c(hint, typed))
+  }
+}
+
 abort_missing <- function(argument, call) {
   abort_argument(sprintf("`%s` is missing", argument), argument, call)
 }

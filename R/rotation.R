@@ -110,18 +110,7 @@ rotate_project_token <- function(
   ...
 ) {
   call <- quote(rotate_project_token())
-  # R's own error for an argument that there is not would repeat what was typed, which is a token perhaps.
-  if (...length() > 0L) {
-    abort_argument(
-      "there is an argument too many, and it is not looked at",
-      "...",
-      call,
-      c(
-        "the new token is no argument: it is asked for, or comes by `file`, `fd` or the store",
-        "if you typed a token, it stands in R's history now: regenerate it in REDCap once more"
-      )
-    )
-  }
+  check_no_more(...length(), "the token is no argument: it is asked for, or comes by `file`, `fd` or the store", call)
   if (missing(project)) {
     abort_missing("project", call)
   }

@@ -23,6 +23,7 @@ mod records;
 mod rights;
 mod rotation;
 mod sandboxes;
+mod settings;
 mod stores;
 mod tokens;
 #[cfg(test)]

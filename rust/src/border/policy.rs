@@ -4,17 +4,16 @@ use toml::Value as Item;
 
 use super::arguments::{Arguments, Session, wrong};
 use super::audited::audited;
-use super::change::{Change, Fate};
 use super::many::{All, Later};
 use super::rights::{checker, short};
 use super::stores::table;
 use super::tokens::project;
-use super::{ctx, ctx_of, run_blocking};
+use super::{ctx, run_blocking, settings};
 use crate::audit;
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
 use crate::net::io::{self, Task};
-use crate::project::{Edit, Grant, Grants, Policy, Prepared, Project, Registries, StoreWish as Wish, unknown};
+use crate::project::{Edit, Grant, Grants, Policy, Project, Registries, SettingWish as Wish, unknown};
 use crate::redcap::{
     Age, Ages, Call, Check, Checked, Finding, Operation, Rule, State, judge, known, seconds, side_by_side,
 };
@@ -68,51 +67,21 @@ pub(super) fn set(arguments: &Arguments, session: &Session) -> Result<Task> {
             Wish { name: "project_policies", to: Some(Item::Table(own.into_iter().collect())) }
         }
     };
-    let wishes = vec![wish];
-    let edit = Edit::of(session.settings_source(), &session.dirs, &wishes)?;
-    let source = session.settings_source();
-    let ctx = ctx_of(session, edit.settings.clone(), Environment::empty(), &[])?;
-    let change = Change::new();
-    let fate = change.clone();
-    let task = io::start(move |events| async move {
-        let ctx = Ctx { log: events, ..ctx };
-        let edit = if edit.names.is_empty() {
-            ctx.log.note(format!("nothing to change: `{}` says so already", edit.path.display()));
-            edit
-        } else {
-            let dirs = ctx.dirs.clone();
-            let prepared = io::blocking(move || Edit::prepared(source, &dirs, &wishes)).await?;
-            let written = written(ctx.clone(), prepared, name.clone(), policy.words());
-            change.carry_through(written).await?
-        };
-        for ignored in &edit.settings.policies.ignored {
-            ctx.log.note(ignored.clone());
-        }
-        let policies = &edit.settings.policies;
-        let counts = name.as_ref().map_or_else(|| policies.all.clone(), |name| policies.of(name.as_str()));
-        Ok(Value::list([("path", edit.path.display().to_string().into()), ("policy", to_value(&counts))]))
-    })?;
-    Ok(task.with_last_word(move || {
-        match fate.cancel() {
-            Fate::NotMade | Fate::Failed => "interrupted: the policy was not changed",
-            Fate::Made => "interrupted, but the policy is written: that was done before",
-            Fate::UnderWay => "interrupted too late: the policy is being written",
-        }
-        .to_owned()
-    }))
-}
-
-/// The entry, the file, the outcome. Without the entry nothing is written.
-async fn written(ctx: Ctx, prepared: Prepared, name: Option<ShortName>, words: String) -> Result<Edit> {
-    let entry = audit::Change {
+    let (words, project) = (policy.words(), name.as_ref().map(|name| name.as_str().to_owned()));
+    let entry = move |_: &Edit| audit::Change {
         action: "set_policy",
-        project: name.map(|name| name.as_str().to_owned()),
+        project,
         detail: Some(words),
         ..audit::Change::default()
     };
-    let edit = audited(&ctx, false, entry, io::blocking(move || prepared.write())).await?;
-    ctx.log.note(format!("wrote `{}`: {}", edit.path.display(), edit.names.join(", ")));
-    Ok(edit)
+    settings::change(session, vec![wish], "the policy", entry, move |ctx, edit| {
+        let policies = &edit.settings.policies;
+        for ignored in &policies.ignored {
+            ctx.log.note(ignored.clone());
+        }
+        let counts = name.map_or_else(|| policies.all.clone(), |name| policies.of(name.as_str()));
+        ("policy", to_value(&counts))
+    })
 }
 
 /// `reauthorize_project`: `project`, `until` (`YYYY-MM-DD`), `by`. Answers `short_name` and `until`.

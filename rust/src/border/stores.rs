@@ -6,14 +6,12 @@ use std::path::Path;
 use toml::{Table as Toml, Value as Item};
 
 use super::arguments::{Arguments, Session, wrong};
-use super::audited::audited;
-use super::change::{Change, Fate};
-use super::{ctx_of, ctx_with};
+use super::{ctx_with, settings};
 use crate::audit;
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
 use crate::net::io::{self, Task};
-use crate::project::{Edit, StoreWish as Wish};
+use crate::project::{Edit, SettingWish as Wish};
 use crate::store::{self, Environment, Reach, State};
 use crate::value::{Column, Table, Value};
 
@@ -30,47 +28,17 @@ const LISTS: [&str; 2] = ["arguments", "absent_status"];
 /// no member takes it away. Answers the file and the names of the settings that changed.
 pub(super) fn configure(arguments: &Arguments, session: &Session) -> Result<Task> {
     let wishes = wishes(arguments)?;
-    // With the settings as they will be: an order that cannot be used must not be in the way of a better one.
-    let edit = Edit::of(session.settings_source(), &session.dirs, &wishes)?;
-    let source = session.settings_source();
-    let ctx = ctx_of(session, edit.settings.clone(), Environment::empty(), &[])?;
-    let change = Change::new();
-    let fate = change.clone();
-    let task = io::start(move |events| async move {
-        let ctx = Ctx { log: events, ..ctx };
-        let edit = if edit.names.is_empty() {
-            ctx.log.note(format!("nothing to change: `{}` says so already", edit.path.display()));
-            edit
-        } else {
-            let dirs = ctx.dirs.clone();
-            let prepared = io::blocking(move || Edit::prepared(source, &dirs, &wishes)).await?;
-            change.carry_through(written(ctx.clone(), prepared)).await?
-        };
+    let entry = |edit: &Edit| audit::Change {
+        action: "configure_stores",
+        detail: Some(edit.names.join(", ")),
+        ..audit::Change::default()
+    };
+    settings::change(session, wishes, "the settings", entry, |ctx, edit| {
         for (key, place) in &edit.outranked {
             ctx.log.note(format!("`{key}` stands in the file now; what counts is the {place}, which outranks it"));
         }
-        Ok(Value::list([("path", edit.path.display().to_string().into()), ("changed", edit.names.into())]))
-    })?;
-    Ok(task.with_last_word(move || {
-        match fate.cancel() {
-            Fate::NotMade | Fate::Failed => "interrupted: no setting was changed",
-            Fate::Made => "interrupted, but the settings are written: that was done before",
-            Fate::UnderWay => "interrupted too late: the settings are being written",
-        }
-        .to_owned()
-    }))
-}
-
-/// The entry, the file, the outcome. Without the entry nothing is written.
-async fn written(ctx: Ctx, prepared: crate::project::Prepared) -> Result<Edit> {
-    let entry = audit::Change {
-        action: "configure_stores",
-        detail: Some(prepared.edit.names.join(", ")),
-        ..audit::Change::default()
-    };
-    let edit = audited(&ctx, false, entry, io::blocking(move || prepared.write())).await?;
-    ctx.log.note(format!("wrote `{}`: {}", edit.path.display(), edit.names.join(", ")));
-    Ok(edit)
+        ("changed", edit.names.clone().into())
+    })
 }
 
 fn wishes(arguments: &Arguments) -> Result<Vec<Wish>> {

@@ -20,7 +20,7 @@ pub use settings::{
     KvVersion, Login, OnBreach, OnUnknown, Policies, Policy, Preset, Settings, SettingsSource, Span, Stage,
     StoreSettings, Template, VaultSettings,
 };
-pub(crate) use settings::{Edit, Prepared, Wish as StoreWish, is_preset};
+pub(crate) use settings::{Edit, Wish as SettingWish, is_preset};
 #[cfg(test)]
 pub(crate) use setup::set_up;
 pub(crate) use setup::{Wish, delete, set_up_unless, unknown};

@@ -36,7 +36,7 @@ pub use policy::{OnBreach, OnUnknown, Policies, Policy};
 pub use span::Span;
 pub use template::Template;
 pub use vault::{KvVersion, Login, VaultSettings};
-pub(crate) use write::{Edit, Prepared};
+pub(crate) use write::Edit;
 
 use toml::{Table, Value as Toml};
 
