@@ -66,5 +66,14 @@ scan_for_tokens <- function(paths = NULL) {
     more = as.list(vapply(more[nzchar(more)], absolute_path, "", USE.NAMES = FALSE))
   )
   answer <- core_call("scan_for_tokens", args, call)
+  # An empty table must not look like a clean folder where nothing was read.
+  if (nrow(answer$unread) > 0L) {
+    first <- answer$unread[seq_len(min(3L, nrow(answer$unread))), ]
+    more <- nrow(answer$unread) - nrow(first)
+    say_hints(c(
+      sprintf("not read: %s (%s)", first$path, first$reason),
+      if (more > 0L) sprintf("and %d more: see `attr(, \"not_read\")`", more)
+    ))
+  }
   structure(answer$findings, not_read = answer$unread, files = answer$files)
 }

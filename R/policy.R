@@ -204,7 +204,8 @@ reauthorize_project <- function(project, until, by) {
     by = check_string(by, "by", call)
   )
   done <- core_call("reauthorize_project", args, call)
-  say_success(sprintf("%s may go on until %s", done$short_name, done$until))
+  message <- "%s may go on until %s, however long nobody used its token; the other rules of a policy stay as they are"
+  say_success(sprintf(message, done$short_name, done$until))
   invisible(NULL)
 }
 

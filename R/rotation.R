@@ -51,7 +51,7 @@
 #' a proof that they are not of one user: a user has one token in a project.
 #'
 #' The errors are `keycap_error_rotation` with the field `state`: `same` (it is the old token), `refused` (REDCap refuses
-#' the new one), `two_valid`, `other_user`, `more_rights`, `elsewhere` (another process is at it), `not_begun`, `waiting`
+#' the new one), `two_valid`, `another_there` (the store has a token that works and is none of the two), `other_user`, `more_rights`, `elsewhere` (another process is at it), `not_begun`, `waiting`
 #' (too late to give it up); `keycap_error_project_changed` where the new one opens another project.
 #'
 #' @param project A project from [setup_project()] or [load_project()], or its short name.
@@ -131,7 +131,7 @@ rotate_project_token <- function(
     say_success(given_up$message, as.character(unlist(given_up$hints)))
     return(invisible(given_up$row))
   }
-  begun <- core_call("rotate_begin", args[c("project", "store", "checked_by")], call)
+  begun <- core_call("rotate_begin", args[c("project", "store", "file", "checked_by")], call)
   # Before the new token is asked for, so that the link stands above the question.
   say_hints(begun$message)
   say_lines(begun$lines)

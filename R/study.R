@@ -7,7 +7,7 @@
 #'
 #' @param table A data frame with one row a project, and these columns, as [setup_project()] has its arguments:
 #'   `short_name`, and where they are wanted `dir_path`, `redcap_uri`, `token_name`, `redcap_user` (whose token it is) and
-#'   `dag` (the unique name of the Data Access Group that the token is confined to). `NA` stands for what is not given. No
+#'   `dag` (the unique name of the Data Access Group that the token is confined to). `NA`, or an empty cell, stands for what is not given. No
 #'   other column, and no short name twice.
 #' @param overwrite `TRUE` binds short names that exist to another `redcap_uri`.
 #'
@@ -66,7 +66,11 @@ check_study <- function(table, call) {
   if (anyNA(columns$short_name) || anyDuplicated(columns$short_name)) {
     abort_argument("each row of `table` must have a `short_name` of its own", "table", call)
   }
-  columns <- lapply(columns, function(column) enc2utf8(as.character(column)))
+  # An empty cell of a file that was read is no text.
+  columns <- lapply(columns, function(column) {
+    column <- enc2utf8(as.character(column))
+    replace(column, !nzchar(trimws(column)), NA_character_)
+  })
   if (!is.null(columns$dir_path)) {
     given <- !is.na(columns$dir_path)
     columns$dir_path[given] <- vapply(columns$dir_path[given], absolute_path, "", USE.NAMES = FALSE)

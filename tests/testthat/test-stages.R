@@ -36,17 +36,16 @@ test_that("Ctrl-C during name look-up, connecting and a slow body returns at onc
     body = list(uri = slow$uri, reached = function(n) slow$connections() >= n)
   )
   for (name in names(stages)) {
-    local_project(stages[[name]]$uri, name)
+    stage <- stages[[name]]
+    local_project(stage$uri, name)
     withr::local_envvar(stats::setNames(made_up_token(), paste0("REDCapSync_", name)))
-    # Twice, and the quicker one counts: another process may hold the machine for a moment.
-    stages[[name]]$markers <- file.path(marker, paste0(name, 1:2))
-    stages[[name]]$session <- start_session(
-      interrupted, name, stages[[name]]$markers, if (name == "look_up") resolver$release,
+    # Twice, and the quicker one counts: another process may hold the machine for a moment. One stage after the other: a
+    # call that has to wait for another stage's interrupts comes to its own time-out.
+    stage$markers <- file.path(marker, paste0(name, 1:2))
+    stage$session <- start_session(
+      interrupted, name, stage$markers, if (name == "look_up") resolver$release,
       env = resolver$env
     )
-  }
-  for (name in names(stages)) {
-    stage <- stages[[name]]
     sent <- vapply(1:2, function(n) {
       wait_for(file.exists(stage$markers[n]) || !stage$session$is_alive())
       wait_for(stage$reached(n) || !stage$session$is_alive())

@@ -10,10 +10,9 @@ use super::{ctx_with, tokens};
 use crate::audit;
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
-use crate::net::Origin;
 use crate::net::io::{self, Task};
 use crate::project::{Bound, Project, Registries};
-use crate::redcap::{BoundBy, may_go, wanted};
+use crate::redcap::{BoundBy, bond_of_target, may_go, wanted};
 use crate::store::entry::{Entered, Hold, Place, Question, Way, enter};
 use crate::store::keep::{self, Held};
 use crate::store::{self, Environment, Found, Wanted};
@@ -122,25 +121,6 @@ pub(super) async fn takes_tokens(
         return Err(error);
     }
     Err(store::elsewhere(ctx, store, again).await.into_iter().fold(error, Error::hint))
-}
-
-/// A store that says of a name that it belongs to another server keeps its token: with another one beside that origin,
-/// it would go to neither server.
-pub(super) fn bond_of_target(project: &Project, store: &str, beside: Option<&Origin>) -> Result<()> {
-    let (name, origin) = (project.token_name.as_str(), project.redcap_uri.origin());
-    let Some(beside) = beside.filter(|beside| *beside != origin) else { return Ok(()) };
-    let message = format!(
-        "`{store}` binds `{name}` to `{beside}`, in the field `origin` beside the token, and this project is at `{origin}`; \
-         nothing was stored"
-    );
-    Err(Error::new(Kind::Origin, message)
-        .hint(format!(
-            "if `{origin}` is the server, change the field `origin` in `{store}` first, by that store's own means"
-        ))
-        .hint("otherwise set the project up with a `token_name` of its own")
-        .field("token_name", name)
-        .field("origin", origin.to_string())
-        .field("source", store))
 }
 
 /// The error for an object that stands for no entry of the registries.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::arguments::{Arguments, Session, wrong};
 use super::audited::audited;
-use super::entry::{bond_kept, bond_of_target, not_set_up, takes_tokens};
+use super::entry::{bond_kept, not_set_up, takes_tokens};
 use super::tokens::project;
 use super::{ctx, ctx_with};
 use crate::audit::{Change, History};
@@ -13,7 +13,7 @@ use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
 use crate::net::io::{self, Task};
 use crate::project::{Bound, Project, Registries, Rotations, unknown};
-use crate::redcap::{audit_folder, by_token_name, malformed, wanted};
+use crate::redcap::{audit_folder, bond_of_target, by_token_name, malformed, wanted};
 use crate::store::keep::{self, Held};
 use crate::store::step::step;
 use crate::store::{self, Environment, Found, Wanted};

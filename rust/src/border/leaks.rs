@@ -78,11 +78,11 @@ pub(super) fn scan(arguments: &Arguments, session: &Session) -> Result<Task> {
             }
             let sought = Sought { known, rule };
             let found = search(&sought, &paths, &cancelled)?;
-            Ok((sought, found))
+            Ok((Arc::new(sought), found))
         });
         let (sought, mut found) = searched.await?;
         for repository in std::mem::take(&mut found.repositories) {
-            search_repository(&ctx, &sought, &repository, &mut found).await?;
+            search_repository(&ctx, &sought, &repository, &mut found, &stop.0).await?;
         }
         drop(stop);
         Ok(answer(&found))

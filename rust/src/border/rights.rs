@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::net::io::{self, Task};
 use crate::project::{Project, Registries, unknown};
 use crate::redcap::Operation;
-use crate::rights::{self, Account, Accounts, Graded, Needs, Token, is_day};
+use crate::rights::{self, Account, Accounts, Graded, Needs, Token, day, today};
 use crate::store::Environment;
 use crate::value::{Column, Table, Value};
 
@@ -114,9 +114,7 @@ pub(super) fn declare(arguments: &Arguments, session: &Session) -> Result<Task> 
     let short = |name: &str| short(arguments, name);
     let by = short("by")?.ok_or_else(|| wrong("by", "is missing: the name of the person who states it"))?;
     let until = arguments.text("until")?;
-    if !is_day(&until) {
-        return Err(wrong("until", "is a day, `YYYY-MM-DD`"));
-    }
+    let last = day(&until).ok_or_else(|| wrong("until", "is a day, `YYYY-MM-DD`"))?;
     let given = |name: &str| arguments.value(name).map(|_| arguments.flag(name)).transpose();
     let (api_only, dag_switcher, inactivity) = (given("api_only")?, given("dag_switcher")?, short("inactivity")?);
     if api_only.is_none() && dag_switcher.is_none() && inactivity.is_none() {
@@ -124,6 +122,10 @@ pub(super) fn declare(arguments: &Arguments, session: &Session) -> Result<Task> 
     }
     let sandbox = session.is_sandbox(&hint.redcap_uri);
     let ctx = ctx(session, Environment::empty())?;
+    // One day less, since the day of the person may have begun, or ended, elsewhere.
+    if last + 1 < today(ctx.clock.now()) {
+        return Err(wrong("until", "is over: name the day up to which it is stated"));
+    }
     io::start(move |log| async move {
         let ctx = Ctx { log, ..ctx };
         let registries = Registries::new(&ctx.dirs);
@@ -145,6 +147,22 @@ pub(super) fn declare(arguments: &Arguments, session: &Session) -> Result<Task> 
         let mut account = Account::of(&entry, by, until);
         (account.api_only, account.inactivity, account.dag_switcher) = (api_only, inactivity, dag_switcher);
         let accounts = Accounts::new(&ctx.dirs, kept);
+        // A statement takes the place of the one before, whole: it has one name and one day.
+        if let Some(before) = accounts.find(&entry)? {
+            let gone = [
+                ("api_only", before.api_only.is_some() && account.api_only.is_none()),
+                ("inactivity", before.inactivity.is_some() && account.inactivity.is_none()),
+                ("dag_switcher", before.dag_switcher.is_some() && account.dag_switcher.is_none()),
+            ];
+            let gone: Vec<String> =
+                gone.iter().filter(|(_, lost)| *lost).map(|(name, _)| format!("`{name}`")).collect();
+            if !gone.is_empty() {
+                ctx.log.warning(format!(
+                    "what was stated before of {} counts no longer: state it in the same call",
+                    gone.join(" and ")
+                ));
+            }
+        }
         let written = async { io::blocking(move || accounts.put(&entry, account)).await };
         audited(&ctx, sandbox, change, written).await?;
         Ok(Value::list([("short_name", name.into())]))

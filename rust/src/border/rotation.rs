@@ -9,6 +9,7 @@ use super::rights::checker;
 use super::tokens;
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
+use crate::file::fault;
 use crate::net::Client;
 use crate::net::io::{self, Task};
 use crate::project::{Begun, Project, Rotations};
@@ -46,11 +47,15 @@ impl Ready {
     }
 }
 
-/// `rotate_begin`: `project`, `store` (where the token is now, without), `checked_by`. Answers where the rotation stands:
+/// `rotate_begin`: `project`, `store` (where the token is now, without), `file` (which has to be there), `checked_by`. Answers where the rotation stands:
 /// `message`, `lines`, `hints`.
 pub(super) fn begin(arguments: &Arguments, session: &Session) -> Result<Task> {
     let ready = Ready::new(arguments, session)?;
     let store = arguments.optional_text("store")?;
+    // Nothing is begun for a file that is not there: a script that runs once more finds that its file was used up.
+    if let Some(path) = arguments.optional_text("file")?.map(PathBuf::from) {
+        std::fs::metadata(&path).map_err(|error| fault(&path, "cannot be read, and no rotation was begun", &error))?;
+    }
     let checker = checker(arguments, session)?;
     let (progress, name) = (ready.progress.clone(), ready.hint.short_name.as_str().to_owned());
     let task = io::start(move |log| async move {

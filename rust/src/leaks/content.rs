@@ -6,7 +6,7 @@ use std::path::Path;
 use super::hunt::{Hit, hunt};
 use super::inflate::Inflate;
 use super::input::{Input, Part, Stop};
-use super::{Finding, Sought};
+use super::{Finding, MOST_FINDINGS, Sought};
 
 /// Members of archives that are named are not longer.
 const NAME: u64 = 1 << 12;
@@ -81,6 +81,10 @@ fn stream<R: Read>(
     place: &Place<'_>,
     findings: &mut Vec<Finding>,
 ) -> Result<(), Stop> {
+    // Many streams of one file have no more places together than one.
+    if findings.len() >= MOST_FINDINGS {
+        return Err(Stop::Unread(format!("it was not read to its end: {MOST_FINDINGS} places are enough")));
+    }
     let mut hits = Vec::new();
     let done = hunt(sought, &mut Inflate::new(input, zlib), &mut hits);
     let is_text = *done.as_ref().unwrap_or(&true);
@@ -150,7 +154,7 @@ fn zip<R: Read>(
                     }
                 }
             }
-            (0, false) => {
+            (0, false) if findings.len() < MOST_FINDINGS => {
                 let mut hits = Vec::new();
                 let mut part = Part { input, left: size };
                 let is_text = hunt(sought, &mut part, &mut hits)?;

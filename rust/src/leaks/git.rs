@@ -1,7 +1,8 @@
 //! What a git repository keeps: every version of every file, also those that no branch has any more. Read by `git`
 //! itself, which neither writes nor fetches anything for this.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -12,6 +13,9 @@ use super::input::{Input, Stop};
 use super::{Found, MOST_FINDINGS, Sought, Unread};
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
+use crate::file::{self, Readers, Source};
+use crate::hex::hex;
+use crate::net::io;
 use crate::store::run_program;
 
 /// A list of objects is not longer: about a million.
@@ -27,9 +31,23 @@ const LIMIT: Duration = Duration::from_secs(600);
 ///
 /// # Errors
 /// None of git's: what it does not read is told.
-pub(crate) async fn search_repository(ctx: &Ctx, sought: &Sought, folder: &Path, found: &mut Found) -> Result<()> {
+pub(crate) async fn search_repository(
+    ctx: &Ctx,
+    sought: &Arc<Sought>,
+    folder: &Path,
+    found: &mut Found,
+    stop: &Arc<AtomicBool>,
+) -> Result<()> {
     let shown = super::walk::shown(sought, &folder.join("objects").display().to_string());
     let unread = |why: String| Unread { path: shown.clone(), reason: why };
+    let stand_in = match StandIn::of(ctx, folder) {
+        Ok(stand_in) => stand_in,
+        Err(why) => {
+            found.unread.push(unread(why));
+            return Ok(());
+        }
+    };
+    let folder = stand_in.0.as_path();
     let listed = match run(ctx, folder, "--batch-check=%(objectname) %(objecttype) %(objectsize)", None, LIST).await {
         Ok(listed) => listed,
         Err(error) => {
@@ -79,9 +97,68 @@ pub(crate) async fn search_repository(ctx: &Ctx, sought: &Sought, folder: &Path,
                 return Ok(());
             }
         };
-        each(sought, &objects, &shown, found);
+        // Beside the I/O thread, which serves all operations, and until nobody waits for it.
+        let (its_sought, its_path, its_stop) = (Arc::clone(sought), shown.clone(), Arc::clone(stop));
+        let part = io::blocking(move || {
+            let mut part = Found::default();
+            each(&its_sought, &objects, &its_path, &mut part, &its_stop);
+            Ok(part)
+        });
+        let part = part.await?;
+        found.findings.extend(part.findings);
+        found.findings.truncate(MOST_FINDINGS);
+        found.unread.extend(part.unread);
     }
     Ok(())
+}
+
+/// A repository of our own that lends its objects from another one. The other one's settings, which may name programs to
+/// run, are read by nobody.
+struct StandIn(PathBuf);
+
+impl StandIn {
+    /// Why not, in words.
+    fn of(ctx: &Ctx, folder: &Path) -> std::result::Result<Self, String> {
+        let objects = std::path::absolute(folder.join("objects")).map_err(|error| error.to_string())?;
+        let is_link = std::fs::symlink_metadata(&objects).is_ok_and(|metadata| metadata.is_symlink());
+        if is_link || objects.join("info/alternates").symlink_metadata().is_ok() {
+            return Err("its objects stand in another place too, which is not looked into".to_owned());
+        }
+        let line = objects.to_str().filter(|text| !text.contains(['\n', '\r']) && !text.starts_with(['"', '#']));
+        let line = line.ok_or("git does not read its objects: its name is not a plain text")?;
+        // What a newer git names its objects by; all else in the file is nobody's business here.
+        let config = file::read_small(&folder.join("config"), 1 << 20, Source::User).ok().flatten().unwrap_or_default();
+        let config = String::from_utf8_lossy(&config).to_ascii_lowercase();
+        let by_sha256 = config.lines().any(|line| line.contains("objectformat") && line.contains("sha256"));
+        let ours = if by_sha256 {
+            "[core]\n\trepositoryformatversion = 1\n\tbare = true\n[extensions]\n\tobjectformat = sha256\n"
+        } else {
+            "[core]\n\trepositoryformatversion = 0\n\tbare = true\n"
+        };
+        let mut number = [0; 8];
+        ctx.random.fill(&mut number).map_err(|error| error.message)?;
+        let stand_in = Self(ctx.dirs.session.join(format!("objects_{}", hex(&number))));
+        let make = || {
+            file::make_private_folder(&stand_in.0.join("objects").join("info"))?;
+            file::make_private_folder(&stand_in.0.join("refs"))?;
+            let files = [
+                ("HEAD", "ref: refs/heads/none\n".to_owned()),
+                ("config", ours.to_owned()),
+                ("objects/info/alternates", format!("{line}\n")),
+            ];
+            files
+                .iter()
+                .try_for_each(|(name, text)| file::replace(&stand_in.0.join(name), text.as_bytes(), Readers::Owner))
+        };
+        make().map_err(|error: Error| error.message)?;
+        Ok(stand_in)
+    }
+}
+
+impl Drop for StandIn {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 async fn run(ctx: &Ctx, folder: &Path, how: &str, input: Option<&[u8]>, most: usize) -> Result<Zeroizing<Vec<u8>>> {
@@ -97,8 +174,7 @@ async fn run(ctx: &Ctx, folder: &Path, how: &str, input: Option<&[u8]>, most: us
 }
 
 /// The objects of a batch: a line with name, kind and size, the content, and an end of line, each.
-fn each(sought: &Sought, mut objects: &[u8], path: &str, found: &mut Found) {
-    let never = AtomicBool::new(false);
+fn each(sought: &Sought, mut objects: &[u8], path: &str, found: &mut Found, stop: &AtomicBool) {
     while let Some(end) = memchr::memchr(b'\n', objects) {
         let head = String::from_utf8_lossy(&objects[..end]).into_owned();
         objects = &objects[end + 1..];
@@ -110,7 +186,7 @@ fn each(sought: &Sought, mut objects: &[u8], path: &str, found: &mut Found) {
         objects = rest.get(1..).unwrap_or_default();
         let inside = format!("{kind} {}", name.get(..12).unwrap_or(name));
         let place = Place { path, inside: Some(inside.clone()) };
-        if let Err(Stop::Unread(reason)) = look(sought, &mut Input::new(content, &never), &place, &mut found.findings) {
+        if let Err(Stop::Unread(reason)) = look(sought, &mut Input::new(content, stop), &place, &mut found.findings) {
             found.unread.push(Unread { path: path.to_owned(), reason: format!("{inside}: {reason}") });
         }
     }

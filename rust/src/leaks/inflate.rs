@@ -7,7 +7,6 @@ use miniz_oxide::inflate::core::inflate_flags::{TINFL_FLAG_HAS_MORE_INPUT, TINFL
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
 use zeroize::Zeroizing;
 
-use super::MOST_BYTES;
 use super::input::{Input, Source, Stop};
 
 /// What was undone and may be repeated; a power of two.
@@ -23,14 +22,13 @@ pub(super) struct Inflate<'a, 'b, R> {
     waiting: usize,
     zlib: bool,
     done: bool,
-    left: u64,
 }
 
 impl<'a, 'b, R: Read> Inflate<'a, 'b, R> {
     /// `zlib`: with the two bytes before it and the four behind it.
     pub(super) fn new(input: &'a mut Input<'b, R>, zlib: bool) -> Self {
         let window = Zeroizing::new(vec![0; WINDOW]);
-        Self { input, state: Box::default(), window, at: 0, waiting: 0, zlib, done: false, left: MOST_BYTES }
+        Self { input, state: Box::default(), window, at: 0, waiting: 0, zlib, done: false }
     }
 }
 
@@ -45,10 +43,7 @@ impl<R: Read> Source for Inflate<'_, '_, R> {
             self.input.consume(read);
             self.at = (self.at + written) % WINDOW;
             self.waiting = written;
-            self.left = self
-                .left
-                .checked_sub(written as u64)
-                .ok_or_else(|| Stop::Unread("only the first GiB of what is compressed in it was read".to_owned()))?;
+            self.input.unpacked(written as u64)?;
             match status {
                 TINFLStatus::Done => self.done = true,
                 TINFLStatus::NeedsMoreInput | TINFLStatus::HasMoreOutput if !ended => {}

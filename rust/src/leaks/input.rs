@@ -40,12 +40,25 @@ pub(super) struct Input<'a, R> {
     start: usize,
     end: usize,
     left: u64,
+    /// What may still come out of what is compressed in it, of all streams together.
+    unpacked_left: u64,
     cancelled: &'a AtomicBool,
 }
 
 impl<'a, R: Read> Input<'a, R> {
     pub(super) fn new(inner: R, cancelled: &'a AtomicBool) -> Self {
-        Self { inner, buffer: Zeroizing::new(vec![0; BLOCK]), start: 0, end: 0, left: MOST_BYTES, cancelled }
+        let buffer = Zeroizing::new(vec![0; BLOCK]);
+        Self { inner, buffer, start: 0, end: 0, left: MOST_BYTES, unpacked_left: MOST_BYTES, cancelled }
+    }
+
+    /// Counts what came out of a compressed stream.
+    pub(super) fn unpacked(&mut self, bytes: u64) -> Result<(), Stop> {
+        if self.cancelled.load(Ordering::Relaxed) {
+            return Err(Stop::Cancelled);
+        }
+        let enough = || Stop::Unread("only the first GiB of what is compressed in it was read".to_owned());
+        self.unpacked_left = self.unpacked_left.checked_sub(bytes).ok_or_else(enough)?;
+        Ok(())
     }
 
     /// What is there; none at the end. `least` bytes of it, if there are so many left.

@@ -3,9 +3,11 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
+use crate::ctx::Ctx;
 use crate::store::Environment;
 use crate::store::testing::{block_on, ctx, no_trace, random_token};
 use crate::token::Fingerprint;
@@ -304,9 +306,12 @@ fn every_version_that_a_repository_keeps_is_looked_into_also_what_no_branch_has(
     let mut found = world.search();
     assert_eq!(found.findings, []);
     assert_eq!(found.repositories, [world.at("repo/.git")]);
-    let mut ctx = ctx();
+    let (mut ctx, sought, stop) = (ctx(), Arc::new(world.sought.clone()), Arc::default());
     ctx.env = Environment::empty().for_programs();
-    block_on(search_repository(&ctx, &world.sought, &world.at("repo/.git"), &mut found)).unwrap();
+    let session = tempfile::tempdir().unwrap();
+    ctx.dirs.session = session.path().to_owned();
+    block_on(search_repository(&ctx, &sought, &world.at("repo/.git"), &mut found, &stop)).unwrap();
+    assert_eq!(std::fs::read_dir(session.path()).unwrap().count(), 0);
     no_trace(&world.token, &format!("{found:?}"));
     let mut told: Vec<_> = found.findings.iter().map(|one| world.said(one)).collect();
     told.sort();
@@ -316,10 +321,44 @@ fn every_version_that_a_repository_keeps_is_looked_into_also_what_no_branch_has(
     assert_eq!(found.unread, []);
     // Where there is no git, that is told.
     let mut found = Found::default();
-    let mut bare = self::ctx();
-    bare.env = Environment::empty();
-    block_on(search_repository(&bare, &world.sought, &world.at("repo/.git"), &mut found)).unwrap();
+    let without = Ctx { env: Environment::empty(), ..ctx.clone() };
+    block_on(search_repository(&without, &sought, &world.at("repo/.git"), &mut found, &stop)).unwrap();
     assert!(found.unread[0].reason.contains("git does not read"), "{:?}", found.unread);
+    // Given up, it does not go on.
+    let mut found = Found::default();
+    stop.store(true, Ordering::Relaxed);
+    block_on(search_repository(&ctx, &sought, &world.at("repo/.git"), &mut found, &stop)).unwrap();
+    assert_eq!(found.findings, []);
+}
+
+#[test]
+fn a_repositorys_own_settings_are_read_by_nobody_and_its_borrowed_objects_are_told() {
+    let world = World::new();
+    world.run("git init -q --bare repo.git && mkdir -p repo.git/objects/aa");
+    // An empty object looks missing, and this repository would have it fetched, by a program of its own.
+    world.put(&format!("repo.git/objects/aa/{}", "a".repeat(38)), "");
+    let fetch = world.at("fetched");
+    for (key, value) in [
+        ("core.repositoryformatversion", "1".to_owned()),
+        ("extensions.partialClone", "origin".to_owned()),
+        ("remote.origin.promisor", "true".to_owned()),
+        ("remote.origin.url", format!("ext::sh -c touch% {}", fetch.display())),
+        ("protocol.ext.allow", "always".to_owned()),
+    ] {
+        world.run(&format!("git --git-dir=repo.git config {key} '{value}'"));
+    }
+    let (mut ctx, sought, stop) = (ctx(), Arc::new(world.sought.clone()), Arc::default());
+    ctx.env = Environment::empty().for_programs();
+    let session = tempfile::tempdir().unwrap();
+    ctx.dirs.session = session.path().to_owned();
+    let mut found = Found::default();
+    block_on(search_repository(&ctx, &sought, &world.at("repo.git"), &mut found, &stop)).unwrap();
+    assert!(!fetch.exists(), "a program of the repository's was run");
+
+    world.put("repo.git/objects/info/alternates", "/etc\n");
+    let mut found = Found::default();
+    block_on(search_repository(&ctx, &sought, &world.at("repo.git"), &mut found, &stop)).unwrap();
+    assert!(found.unread[0].reason.contains("in another place too"), "{:?}", found.unread);
 }
 
 /// The sources of keycap are full of hashes, samples and words about tokens.

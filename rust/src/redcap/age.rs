@@ -15,10 +15,11 @@ use serde::{Deserialize, Serialize};
 
 use super::pipeline::audit_folder;
 use crate::audit;
-use crate::ctx::Ctx;
+use crate::ctx::{Ctx, Dirs};
 use crate::error::Result;
 use crate::json_list::JsonList;
-use crate::project::Project;
+use crate::project::{Project, Registries};
+use crate::token::ShortName;
 
 const FILE: &str = "known_tokens.json";
 
@@ -157,35 +158,32 @@ impl Ages {
     }
 
     /// Notes when a token was made. What a rotation saw is not replaced by what a log says, which has neither seconds nor
-    /// a zone. A token is not younger than keycap knows it. A rotation has proved that the new token is the same user's
-    /// and may do no more: what was checked of the one before holds for it. Blocks.
+    /// a zone. A token is not younger than keycap knows it. Blocks.
     ///
     /// # Errors
     /// `file`, `damaged`.
     pub(crate) fn created(&self, fingerprint: &str, when: SystemTime, evidence: Evidence) -> Result<()> {
         let when = seconds(when);
         let rotated = evidence == Evidence::Rotation;
-        let before = if rotated { self.last_of_project(fingerprint)? } else { None };
         self.change(fingerprint, when, |known| {
             let at = when.min(known.first_seen);
             if rotated || known.created.is_none_or(|birth| birth.evidence != Evidence::Rotation) {
                 known.created = Some(Birth { at, evidence });
             }
-            if let Some(before) = before {
-                known.rights = known.rights.take().or(before.rights);
-                known.group = known.group.take().or(before.group);
-            }
         })
     }
 
-    /// The project's other token that was checked last.
-    fn last_of_project(&self, fingerprint: &str) -> Result<Option<Known>> {
-        let checked = |known: &Known| [&known.rights, &known.group].into_iter().flatten().map(|found| found.at).max();
-        let all = self.list.read()?.into_iter();
-        let others = all.filter(|known| {
-            known.project == self.project && known.origin == self.origin && known.fingerprint != fingerprint
-        });
-        Ok(others.max_by_key(checked))
+    /// What was checked of one token holds for another one too: for a rotation that has proved, by a list of users, that the
+    /// new one is the same user's and may do no more. Blocks.
+    ///
+    /// # Errors
+    /// `file`, `damaged`.
+    pub(crate) fn inherit(&self, fingerprint: &str, before: &str) -> Result<()> {
+        let Some(before) = self.known(before)? else { return Ok(()) };
+        self.change(fingerprint, before.first_seen, |known| {
+            known.rights = known.rights.take().or(before.rights);
+            known.group = known.group.take().or(before.group);
+        })
     }
 
     /// How old a token is. Writes nothing. Blocks.
@@ -221,10 +219,14 @@ impl Ages {
                 Check::Rights => &mut known.rights,
                 Check::Group => &mut known.group,
             };
-            if let Some(before) =
-                place.as_ref().filter(|before| before.good == found.good && before.asked == found.asked)
-            {
-                found.since = before.since;
+            if let Some(before) = place.as_ref().filter(|before| before.asked == found.asked) {
+                // What could not be told this time does not take away what was found before, for as long as that counts.
+                if found.good.is_none() && before.good.is_some() {
+                    return;
+                }
+                if before.good == found.good {
+                    found.since = before.since;
+                }
             }
             *place = Some(found);
         })
@@ -239,6 +241,25 @@ impl Ages {
             Check::Rights => known.rights,
             Check::Group => known.group,
         }))
+    }
+
+    /// The other project here that a token was first seen with, where its declared user is another one: a user has one token
+    /// in a project, so one of the two projects has the wrong token. In words. Blocks.
+    ///
+    /// # Errors
+    /// `file`, `damaged`.
+    pub(crate) fn shared(&self, fingerprint: &str, project: &Project, dirs: &Dirs) -> Result<Option<String>> {
+        let Some(known) = self.known(fingerprint)? else { return Ok(None) };
+        let (Some(user), Ok(other)) = (&project.redcap_user, ShortName::new(&known.project)) else { return Ok(None) };
+        if other == project.short_name || known.origin != self.origin {
+            return Ok(None);
+        }
+        let found = Registries::new(dirs).find(&other)?;
+        let same = |entry: &Project| entry.redcap_uri.origin() == project.redcap_uri.origin();
+        let owner = found.filter(|(_, entry)| same(entry)).and_then(|(_, entry)| entry.redcap_user);
+        Ok(owner
+            .filter(|owner| !owner.eq_ignore_ascii_case(user))
+            .map(|owner| format!("`{}` has the same token, and its declared user is `{owner}`", other.as_str())))
     }
 
     fn known(&self, fingerprint: &str) -> Result<Option<Known>> {
@@ -324,7 +345,8 @@ pub(crate) fn seconds(time: SystemTime) -> u64 {
 }
 
 fn time(seconds: u64) -> SystemTime {
-    UNIX_EPOCH + Duration::from_secs(seconds)
+    // What no clock shows was written by nobody.
+    UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).unwrap_or(UNIX_EPOCH)
 }
 
 #[cfg(test)]
@@ -456,10 +478,13 @@ mod tests {
         expect(found(Some(true), "export", 30), 30);
         expect(found(Some(true), "import", 40), 40);
         assert_eq!(ages.last_check(PRINT, Check::Group).unwrap(), None);
-        // A rotation has proved that the new token is the same user's; a log proves nothing of that kind.
+        // What could not be told takes nothing away, and counts no longer than what was found.
+        ages.checked(PRINT, Check::Rights, found(None, "import", 50)).unwrap();
+        assert_eq!(ages.last_check(PRINT, Check::Rights).unwrap().unwrap().at, 40);
+        // A rotation may have proved that the new token is the same user's. That it was one proves nothing.
         let new = ["kc1:00000000000000bb", "kc1:00000000000000cc"];
-        ages.created(new[0], at(50), Evidence::Log).unwrap();
-        ages.created(new[1], at(50), Evidence::Rotation).unwrap();
+        ages.created(new[0], at(50), Evidence::Rotation).unwrap();
+        ages.inherit(new[1], PRINT).unwrap();
         assert_eq!(ages.last_check(new[0], Check::Rights).unwrap(), None);
         assert_eq!(ages.last_check(new[1], Check::Rights).unwrap().unwrap().asked, "import");
     }

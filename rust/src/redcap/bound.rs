@@ -6,6 +6,7 @@
 
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
+use crate::net::Origin;
 use crate::project::{Bound, Project, Registries};
 use crate::store::{self, Asked, Found};
 
@@ -137,4 +138,22 @@ pub(super) fn unbound(hint: &Project, others: &[Project]) -> Error {
         .hint(format!("if `{origin}` is right, set the project up yourself with `setup_project()`"))
         .field("token_name", name)
         .field("origin", origin.to_string())
+}
+/// A store that says of a name that it belongs to another server keeps its token: with another one beside that origin,
+/// it would go to neither server.
+pub(crate) fn bond_of_target(project: &Project, store: &str, beside: Option<&Origin>) -> Result<()> {
+    let (name, origin) = (project.token_name.as_str(), project.redcap_uri.origin());
+    let Some(beside) = beside.filter(|beside| *beside != origin) else { return Ok(()) };
+    let message = format!(
+        "`{store}` binds `{name}` to `{beside}`, in the field `origin` beside the token, and this project is at `{origin}`; \
+         nothing was stored"
+    );
+    Err(Error::new(Kind::Origin, message)
+        .hint(format!(
+            "if `{origin}` is the server, change the field `origin` in `{store}` first, by that store's own means"
+        ))
+        .hint("otherwise set the project up with a `token_name` of its own")
+        .field("token_name", name)
+        .field("origin", origin.to_string())
+        .field("source", store))
 }

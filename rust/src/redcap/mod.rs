@@ -30,7 +30,7 @@ pub(crate) use age::{Age, Ages, Check, Checked, Evidence, seconds};
 pub(crate) use answer::{Sink, Waiting};
 pub(crate) use any::{Ask, Plan, Shape};
 pub(crate) use audited::audited;
-pub(crate) use bound::{BoundBy, bound, may_go};
+pub(crate) use bound::{BoundBy, bond_of_target, bound, may_go};
 #[cfg(any(test, fuzzing))]
 pub(crate) use classify::{HEAD, Head, MOST_TEXT, classify, is_data};
 pub(crate) use classify::{is_out_of_memory, memory, out_of_memory, withheld};

@@ -297,7 +297,9 @@ impl Judge<'_> {
         let at = |seconds: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
         let unknown = |says: String| {
             let name = self.name;
-            let remedy = format!("`policy_status(\"{name}\", checked_by = ...)` asks REDCap");
+            let remedy = format!(
+                "`policy_status(\"{name}\", checked_by = ...)` asks REDCap; what nobody can read, `check_project_dag()` and `check_project_rights()` name"
+            );
             Finding { remedy: Some(remedy), ..self.finding(rule, limit.clone(), State::Unknown, says) }
         };
         let Some(found) = checked.filter(|found| found.asked == asked) else {

@@ -13,7 +13,7 @@ use super::listed::{self, Listed};
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
 use crate::project::{Project, Registries, Verified};
-use crate::redcap::{Expect, Groups, Operation, Request, groups, identify, list, may};
+use crate::redcap::{Ages, Expect, Groups, Operation, Request, groups, identify, list, may};
 
 /// A project's token that is asked, or asks.
 pub(crate) struct Token {
@@ -86,6 +86,17 @@ impl Token {
         let account = self.account()?.filter(|account| !account.is_over(today(self.ctx.clock.now())));
         Ok(account.and_then(|account| account.dag_switcher))
     }
+}
+
+/// A checker's project, opened. What is wrong with its token is not wrong with the one that is checked.
+async fn opened(token: &Token, checker: &mut Token) -> Result<()> {
+    checker.open().await.map_err(|error| {
+        let name = checker.hint.short_name.as_str().to_owned();
+        let message = format!("the checker `{name}`: {}", error.message);
+        Error { message, ..error }
+            .hint(format!("this is about `{name}`, the project in `checked_by`, and not the one checked"))
+    })?;
+    same_project(token, checker)
 }
 
 /// A checker's word counts for the same project of the same server only.
@@ -193,8 +204,7 @@ pub(crate) async fn facts(mut token: Token, mut checker: Option<Token>) -> Resul
 pub(super) async fn ask_facts(token: &mut Token, mut checker: Option<&mut Token>) -> Result<Facts> {
     token.open().await?;
     if let Some(checker) = &mut checker {
-        checker.open().await?;
-        same_project(token, checker)?;
+        opened(token, checker).await?;
     }
     let (users, own) = token.rows("user").await?;
     let groups = groups(&mut token.operation).await?;
@@ -202,9 +212,10 @@ pub(super) async fn ask_facts(token: &mut Token, mut checker: Option<&mut Token>
     let (logging, _) = may(list(&mut token.operation, log).await)?;
     let probes = Probes { export: token.export, users, logging, groups };
     let list = user_list(token, checker.as_deref_mut(), own).await?;
+    let shared = shared(token)?;
     let proved = match &list {
-        Some(users) => prove(token, checker, &probes, users).await?,
-        None => None,
+        Some(users) if shared.is_none() => prove(token, checker, &probes, users).await?,
+        _ => None,
     };
     let list = list.map(|users| {
         let of = |name: &String| users.all.iter().find(|(one, _)| one == name).map(|(_, listed)| listed.clone());
@@ -215,11 +226,19 @@ pub(super) async fn ask_facts(token: &mut Token, mut checker: Option<&mut Token>
     Ok(Facts {
         user: token.entry.redcap_user.clone().or_else(|| proved.clone()),
         proved,
+        shared,
         probes,
         list,
         account: token.account()?,
         today: today(token.ctx.clock.now()),
     })
+}
+
+/// That another project here has this token for another user, in words.
+fn shared(token: &Token) -> Result<Option<String>> {
+    let Some(print) = token.operation.fingerprint() else { return Ok(None) };
+    let ages = Ages::of(&token.ctx, &token.entry, token.operation.is_sandbox());
+    ages.shared(&print, &token.entry, &token.ctx.dirs)
 }
 
 /// All that can be read of a token's Data Access Group.
@@ -249,8 +268,7 @@ pub(super) async fn ask_confinement(
             .field("argument", "dag")
     })?;
     if let Some(checker) = &mut checker {
-        checker.open().await?;
-        same_project(token, checker)?;
+        opened(token, checker).await?;
     }
     let groups = groups(&mut token.operation).await?;
     if let Groups::Listed(all) = &groups
@@ -264,7 +282,8 @@ pub(super) async fn ask_confinement(
     let ids = if read_ids { Some(ids(token, checker).await?) } else { None };
     let switcher = token.switcher()?;
     let (listed, import) = listed;
-    Ok((Seen { groups, listed, import, moved, switcher, ids }, dag))
+    let shared = shared(token)?;
+    Ok((Seen { groups, listed, import, moved, switcher, ids, shared }, dag))
 }
 
 type Group = (Option<(String, &'static str)>, Option<bool>);

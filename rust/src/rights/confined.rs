@@ -86,6 +86,8 @@ pub(crate) struct Seen {
     /// Whether an administrator states that the DAG Switcher lists the user.
     pub(super) switcher: Option<bool>,
     pub(super) ids: Option<Ids>,
+    /// That another project here has this token for another user, in words.
+    pub(super) shared: Option<String>,
 }
 
 /// One piece of evidence.
@@ -136,6 +138,10 @@ pub(crate) fn judge(seen: &Seen, dag: &str) -> (Confinement, Vec<Said>) {
     }
     let foreign = ids(seen.ids.as_ref(), &mut within, &mut named, &mut say);
     let movable = movable(seen, &mut say);
+    if let Some(shared) = &seen.shared {
+        say("token", "declared", format!("it may not be the declared user's: {shared}"));
+        return (Confinement::Open, said);
+    }
     let answer = match (within.contains(&true), within.contains(&false)) {
         (true, true) => {
             say("all", "probe", "these contradict each other: the token is not the declared user's".to_owned());

@@ -27,11 +27,6 @@ pub(crate) fn day(text: &str) -> Option<i64> {
     Some(365 * year + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + within - 719_468)
 }
 
-/// Whether a text is a day.
-pub(crate) fn is_day(text: &str) -> bool {
-    day(text).is_some()
-}
-
 /// Today, in UTC.
 pub(crate) fn today(now: SystemTime) -> i64 {
     let seconds = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());

@@ -43,6 +43,8 @@ pub(crate) struct Facts {
     pub(super) user: Option<String>,
     /// The user whose token it is, as REDCap's answers prove.
     pub(super) proved: Option<String>,
+    /// That another project here has this token for another user, in words.
+    pub(super) shared: Option<String>,
     pub(super) probes: Probes,
     /// Who could read the list of users, and what it says of the declared user.
     pub(super) list: Option<(Lister, Option<Listed>)>,
@@ -112,6 +114,10 @@ pub(crate) fn grade(facts: &Facts, needs: &Needs) -> Graded {
 /// Whose rights are looked at. A user who is listed with other rights than the token was seen to have is not the
 /// token's user.
 pub(super) fn whose<'a>(facts: &'a Facts, flags: &mut Vec<String>) -> Whose<'a> {
+    if let Some(shared) = &facts.shared {
+        flags.push(format!("this may not be the declared user's token: {shared}"));
+        return Whose::Open(format!("declared, and contradicted: {shared}"));
+    }
     let (reader, listed) = match (&facts.user, &facts.list) {
         (None, _) => {
             return Whose::Open("not declared: say `redcap_user` when you set the project up".to_owned());

@@ -26,7 +26,7 @@ mod tests;
 pub(crate) use account::{Account, Accounts};
 pub(crate) use ask::{Token, confinement, facts};
 pub(crate) use confined::judge;
-pub(crate) use day::{day, is_day, today};
+pub(crate) use day::{day, today};
 pub(crate) use grade::{Graded, grade};
 pub(crate) use held::{both_listed, fewer, held, more};
 pub(crate) use need::{Needs, Verdict};

@@ -54,6 +54,7 @@ fn graded(listed: Listed, texts: &str) -> Graded {
     let facts = Facts {
         user: Some("u".to_owned()),
         proved: None,
+        shared: None,
         probes: silent(),
         list: Some((Lister::Checker, Some(listed))),
         account: None,
@@ -202,7 +203,15 @@ fn what_somebody_should_look_at_is_flagged() {
         listed.group = group.to_owned();
         listed.expiration = expiration.to_owned();
         let list = Some((Lister::Checker, Some(listed)));
-        let facts = Facts { user: Some("u".to_owned()), proved: None, probes: silent(), list, account, today: TODAY };
+        let facts = Facts {
+            user: Some("u".to_owned()),
+            proved: None,
+            shared: None,
+            probes: silent(),
+            list,
+            account,
+            today: TODAY,
+        };
         grade(&facts, &needs("export")).flags
     };
     let one = |flags: Vec<String>, part: &str| {
@@ -252,8 +261,15 @@ fn what_is_stated_is_shown_as_stated_and_never_as_good() {
     ]));
     let mut account = Account::of(&project.unwrap(), "Dr. X".to_owned(), "2027-01-31".to_owned());
     (account.api_only, account.inactivity) = (Some(true), Some("30 days".to_owned()));
-    let mut facts =
-        Facts { user: None, proved: None, probes: silent(), list: None, account: Some(account), today: TODAY };
+    let mut facts = Facts {
+        user: None,
+        proved: None,
+        shared: None,
+        probes: silent(),
+        list: None,
+        account: Some(account),
+        today: TODAY,
+    };
     let stated = |facts: &Facts| {
         let rows = grade(facts, &needs("export")).rows;
         ["api_only", "inactivity", "dag_switcher"].map(|right| {
@@ -277,7 +293,15 @@ fn what_is_stated_is_shown_as_stated_and_never_as_good() {
 fn whose_token_it_is_is_never_guessed() {
     let listed = || user(&json!({"api_export": 1, "forms_export": {"a": 1}}), None);
     let with = |user: Option<&str>, list, probes| {
-        let facts = Facts { user: user.map(str::to_owned), proved: None, probes, list, account: None, today: TODAY };
+        let facts = Facts {
+            user: user.map(str::to_owned),
+            proved: None,
+            shared: None,
+            probes,
+            list,
+            account: None,
+            today: TODAY,
+        };
         let graded = grade(&facts, &needs("export"));
         let of = |right: &str| {
             let row = graded.rows.iter().find(|row| row.right == right).unwrap();
@@ -317,7 +341,7 @@ fn whose_token_it_is_is_never_guessed() {
 fn a_token_that_may_not_list_users_is_good() {
     let of = |users: Option<bool>, texts: &str| {
         let probes = Probes { users, ..silent() };
-        let facts = Facts { user: None, proved: None, probes, list: None, account: None, today: TODAY };
+        let facts = Facts { user: None, proved: None, shared: None, probes, list: None, account: None, today: TODAY };
         let rows = grade(&facts, &needs(texts)).rows;
         let row = rows.iter().find(|row| row.right == "user_rights").unwrap();
         (row.verdict, row.remark.clone().unwrap_or_default())
@@ -332,7 +356,15 @@ fn a_token_that_may_not_list_users_is_good() {
 #[test]
 fn each_answer_about_groups_follows_from_its_evidence() {
     let listed = |group: &str| Some((group.to_owned(), "checker"));
-    let base = Seen { groups: Groups::NoRight, listed: None, import: None, moved: None, switcher: None, ids: None };
+    let base = Seen {
+        groups: Groups::NoRight,
+        listed: None,
+        import: None,
+        moved: None,
+        switcher: None,
+        ids: None,
+        shared: None,
+    };
     let all = || Groups::Listed(vec!["site_a".to_owned(), "site_b".to_owned()]);
     let ids = |column, groups: Option<&[&str]>| {
         let groups = groups.map(|groups| groups.iter().map(|group| (*group).to_owned()).collect());

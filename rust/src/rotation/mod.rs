@@ -41,7 +41,7 @@ use crate::net::Client;
 use crate::net::io;
 use crate::project::{Begun, Held, Project, Rotations, Step};
 use crate::redcap::{
-    Ages, BoundBy, Evidence as Born, Operation, api_page, audited, blank, malformed, may_go, version_of,
+    Ages, BoundBy, Evidence as Born, Operation, api_page, audited, blank, bond_of_target, malformed, may_go, version_of,
 };
 use crate::rights::{Token, both_listed, fewer, held, more};
 use crate::store::entry::{Entered, Hold, Place, Question, Way, Wipe, enter};
@@ -333,12 +333,18 @@ impl Rotation {
 
     /// Keeps when the new token was made: not before the old one was last seen to work. Where that cannot be kept, the
     /// rotation is done all the same.
-    async fn born(&self, begun: &Begun) {
+    async fn born(&self, begun: &Begun, evidence: &Evidence) {
         let Some(new) = begun.new.clone() else { return };
+        let is_listed = matches!(evidence.rights, "self" | "checker") && evidence.lost.is_empty();
+        let old = begun.old.clone();
         let seen = begun.worked.as_deref().or(begun.refused.as_deref()).and_then(seconds);
         let made = seen.map_or_else(|| self.ctx.clock.now(), |at| UNIX_EPOCH + Duration::from_secs_f64(at.max(0.0)));
         let ages = self.ages();
-        if let Err(error) = io::blocking(move || ages.created(&new, made, Born::Rotation)).await {
+        let kept = io::blocking(move || {
+            ages.created(&new, made, Born::Rotation)?;
+            if is_listed { ages.inherit(&new, &old) } else { Ok(()) }
+        });
+        if let Err(error) = kept.await {
             self.ctx.log.warning(format!("the new token's age is not kept: {}", error.message));
         }
     }
@@ -374,8 +380,32 @@ impl Rotation {
         };
         let Entered { found, wipe } = entered;
         step("entered");
+        self.takes_no_place(&begun, &found).await?;
         let (found, evidence) = Box::pin(self.check(&mut begun, found)).await?;
         Box::pin(self.take_over(begun, found, wipe, evidence, false)).await
+    }
+
+    /// What stands in the store meanwhile and works is somebody's, and no token is overwritten that may be the only copy.
+    /// Nor does one go beside another server's origin, where a machine without a registry would send it.
+    async fn takes_no_place(&self, begun: &Begun, entered: &Found) -> Result<()> {
+        let held = keep::held(&self.ctx, &begun.store, &self.wanted).await?;
+        bond_of_target(&self.entry, &begun.store, held.origin.as_ref())?;
+        let There::Another(other) = self.there(begun).await? else { return Ok(()) };
+        let (print, new) = (other.secret.fingerprint(), entered.secret.fingerprint());
+        if print == new || !Box::pin(self.look_at(other, false, None)).await?.works {
+            return Ok(());
+        }
+        Err(failed(
+            "another_there",
+            format!(
+                "`{}` has another token under `{}` ({print}), which REDCap accepts and which is not the one that was given \
+                 ({new}); nothing was stored",
+                begun.store,
+                self.wanted.token_name.as_str()
+            ),
+        )
+        .hint(format!("{} without `file` and `fd` checks and takes the one that is there", begun.command()))
+        .hint("if it belongs to somebody else, put it where it belongs, then go on"))
     }
 
     async fn enter(
@@ -520,7 +550,7 @@ impl Rotation {
         let change = self.change("rotate_search", &begun);
         let (still, shadowed_by) = self.audited(change, async { Ok(self.others(&begun).await) }).await?;
         step("searched");
-        self.born(&begun).await;
+        self.born(&begun, &evidence).await;
         let since = |time: &Option<String>| Some(seconds(&ended)? - seconds(time.as_deref()?)?);
         let (at_most, at_least) = (since(&begun.worked), since(&begun.refused));
         let done = evidence::Finished { begun, evidence, still, shadowed_by, at_most, at_least, wiped };

@@ -388,6 +388,24 @@ async fn what_comes_and_is_not_the_new_token_of_this_project_and_user_is_not_sto
 }
 
 #[tokio::test]
+async fn a_token_that_works_and_was_put_into_the_store_meanwhile_is_not_overwritten() {
+    let mut world = World::new("manager");
+    world.begin().await.unwrap();
+    let file = world.click("manager");
+    // Somebody puts another project's token into the same place, perhaps its only copy.
+    world.token("issue", "TEST", "editor", "kept");
+    let kept = world.kept();
+    let way = || Way::File { path: file.clone(), wipe: true };
+    let error = world.rotation(None).finish(way(), Place::take(""), &Hold::default()).await.map(|_| ()).unwrap_err();
+    assert_eq!(state(&error), "another_there", "{error:?}");
+    assert!(world.kept() == kept && file.exists());
+    // A dead one is nobody's loss.
+    world.admin(json!({"do": "revoke", "project": "TEST", "user": "editor"}));
+    finished(world.rotation(None).finish(way(), Place::take(""), &Hold::default()).await.unwrap());
+    assert_ne!(world.kept(), kept);
+}
+
+#[tokio::test]
 async fn a_token_with_more_rights_than_the_one_before_is_not_stored() {
     for (user, checker) in [("manager", false), ("site_a", true)] {
         let mut world = World::new(user);

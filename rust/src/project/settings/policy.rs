@@ -5,7 +5,7 @@
 //! a user can make a site's policy stricter and never laxer. What the site's policy does not say of `unknown` and `grace`
 //! has the built-in value, and that counts as said.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use toml::{Table, Value as Toml};
 
@@ -72,7 +72,7 @@ pub struct Policy {
 pub struct Policies {
     /// For all projects.
     pub all: Policy,
-    /// What is added for some, by short name.
+    /// The whole of it for some, by short name: what is for all projects is in it.
     pub projects: BTreeMap<String, Policy>,
     /// What stands in the user's file and does not count, since the site's policy is stricter: a sentence each.
     pub ignored: Vec<String>,
@@ -81,7 +81,7 @@ pub struct Policies {
 impl Policies {
     /// The policy of one project.
     pub fn of(&self, short_name: &str) -> Policy {
-        self.projects.get(short_name).map_or_else(|| self.all.clone(), |own| self.all.strictest(own))
+        self.projects.get(short_name).unwrap_or(&self.all).clone()
     }
 
     /// Reads both files. What was found is noted with its place.
@@ -100,19 +100,24 @@ impl Policies {
         user.retain(|key, _| !locked.iter().any(|name| covers(name, key)));
         let user = said(&user, &layers.user_place)?;
         let site = said(&layers.site, &layers.site_place)?;
-        let mut ignored = Vec::new();
-        let mut fit = |project: Option<&str>, policy: &Policy| {
-            let (fit, laxer) = policy.within(&site.of(project));
-            ignored.extend(laxer.iter().map(|laxer| laxer.sentence(project, &layers.user_place, &layers.site_place)));
-            fit
+        let mut ignored: Vec<String> = Vec::new();
+        // All that the site says of a project is put together before anything of the user's is: what is the user's for all
+        // projects is laxer, perhaps, than what the site says of one.
+        let mut both = |project: Option<&str>| {
+            let limit = site.of(project);
+            let (fit, laxer) = user.of(project).within(&limit);
+            for laxer in laxer {
+                let of_all = laxer.sentence(None, &layers.user_place, &layers.site_place);
+                let sentence = laxer.sentence(project, &layers.user_place, &layers.site_place);
+                if !ignored.contains(&of_all) && !ignored.contains(&sentence) {
+                    ignored.push(sentence);
+                }
+            }
+            limit.strictest(&fit)
         };
-        let all = site.all.strictest(&fit(None, &user.all));
-        let mut projects = site.projects.clone();
-        for (name, policy) in &user.projects {
-            let fit = fit(Some(name), policy);
-            let own = projects.entry(name.clone()).or_default();
-            *own = own.strictest(&fit);
-        }
+        let all = both(None);
+        let names: BTreeSet<&String> = site.projects.keys().chain(user.projects.keys()).collect();
+        let projects = names.into_iter().map(|name| (name.clone(), both(Some(name)))).collect();
         Ok(Self { all, projects, ignored })
     }
 }
@@ -488,6 +493,32 @@ mod tests {
         assert_eq!(both.of("B"), policy("max_age = 90\ndag = true\non_breach = \"refuse\""));
         assert_eq!(both.of("C"), policy("max_age = 90"));
         assert!(both.ignored.is_empty(), "{:?}", both.ignored);
+    }
+
+    #[test]
+    fn what_is_a_users_for_all_projects_makes_no_policy_of_the_sites_for_one_laxer() {
+        let site = "[project_policies]\nTRIAL = { stores = [\"vault\"], needs = [\"export_deidentified\"], \
+                    max_age = 7, max_idle = 7, anchor = 1, dag = true, on_breach = \"refuse\" }\n";
+        let alone = policies("", site).of("TRIAL");
+        for field in [
+            "stores = [\"env\"]",
+            "needs = [\"design\"]",
+            "needs = [\"export\"]",
+            "max_age = 700",
+            "max_idle = 700",
+            "anchor = 100",
+            "dag = false",
+            "on_breach = \"warn\"",
+            "unknown = \"allow\"",
+            "grace = 30000",
+        ] {
+            let both = policies(&format!("[policy]\n{field}\n"), site);
+            assert_eq!(both.of("TRIAL"), alone, "{field}");
+            assert_eq!(both.ignored.len(), 1, "{field}: {:?}", both.ignored);
+            assert_eq!(both.of("OTHER"), policy(field), "{field}");
+        }
+        let stricter = policies("[policy]\nmax_age = 3\n", site).of("TRIAL");
+        assert_eq!(stricter, Policy { max_age: policy("max_age = 3").max_age, ..alone });
     }
 
     #[test]
