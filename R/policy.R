@@ -63,6 +63,11 @@
 #'
 #' A short name is the user's own to choose: what must hold for every project belongs into `[policy]`.
 #'
+#' A policy binds keycap, not the user, who may call REDCap with anything else. And some rules rest on what lies in the user's
+#' folders: when a token was first seen and last used (`max_age` where REDCap's log was not read, `max_idle`) stands in the
+#' data folder and in the audit log, and `anchor` counts the anchors that the settings name. Where it matters, an institution
+#' locks `audit_dir` and `anchors` as well, and has `policy_status()` run under an account of its own.
+#'
 #' @param max_age,max_idle,anchor,grace A length of time: a text such as `"7 days"`, `"12 hours"` or `"2 weeks"`, a number
 #'   of days, or a `difftime`. Months and years are not equally long, and are refused. `NULL` asks for nothing.
 #' @param stores Names of stores, such as `c("keyring", "vault")`.

@@ -135,3 +135,20 @@ test_that("what is no need, no checker and no day is refused", {
   expect_error(declare_account(project, by = "x", until = "2031-01-31"), class = "keycap_error_argument")
   expect_error(declare_account(project, TRUE), class = "keycap_error_argument")
 })
+
+test_that("one token for two declared users is told, and counts for neither", {
+  local_world()
+  sandbox <- local_sandbox()
+  manager <- local_study(sandbox, "manager")
+  one <- local_study(sandbox, "site_a")
+  expect_identical(check_project_dag(one, "site_a", manager)$answer, "confined to site_a")
+  # Somebody copied the token of another site.
+  do.call(withr::local_envvar, stats::setNames(list(Sys.getenv(one$token_name)), "SWAPPED"))
+  other <- setup_project("SWAPPED", redcap_uri = sandbox$redcap_uri, token_name = "SWAPPED", redcap_user = "site_b")
+  dag <- check_project_dag(other, "site_b", manager)
+  expect_identical(dag$answer, "cannot tell")
+  expect_match(attr(dag, "evidence")$says, "has the same token", all = FALSE)
+  rights <- check_project_rights(other, "export", manager)
+  expect_match(attr(rights, "flags")[1], "has the same token, and its declared user is `site_a`", fixed = TRUE)
+  expect_identical(verdict(rights, "design"), "unknown")
+})
