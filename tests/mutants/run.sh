@@ -27,6 +27,10 @@ fresh() {
   for each in Cargo.toml Cargo.lock clippy.toml; do
     cmp -s "rust/$each" "$scratch/rust/$each" || cp "rust/$each" "$scratch/rust/$each"
   done
+  # Some guards start the sandbox as a program of its own.
+  mkdir -p "$scratch/rust/examples"
+  cmp -s rust/examples/sandbox.rs "$scratch/rust/examples/sandbox.rs" ||
+    cp rust/examples/sandbox.rs "$scratch/rust/examples/sandbox.rs"
   rm -rf "$scratch/new"
   cp -R rust/src "$scratch/new"
   (cd "$scratch/new" && find . -type f) | while read -r each; do
