@@ -48,7 +48,8 @@
 #' # A token made up for this example, in a script and in a saved object.
 #' made_up <- paste(sample(c(0:9, LETTERS[1:6]), 32, replace = TRUE), collapse = "")
 #' writeLines(c("library(httr2)", sprintf('token <- "%s"', made_up)), file.path(folder, "export.R"))
-#' saveRDS(list(url = "https://redcap.example.org", token = made_up), file.path(folder, "connection.rds"))
+#' connection <- list(url = "https://redcap.example.org", token = made_up)
+#' saveRDS(connection, file.path(folder, "connection.rds"))
 #'
 #' found <- scan_for_tokens(folder)
 #' data.frame(file = basename(found$path), line = found$line, what = found$what)
