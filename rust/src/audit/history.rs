@@ -8,6 +8,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::line::LONGEST;
+use super::utc::seconds;
 
 /// The changes that put a token into a store.
 const PUTS: [&str; 2] = ["set_token", "move_token"];
@@ -95,31 +96,6 @@ impl History {
     pub(crate) fn last_used(&self, fingerprint: &str) -> Option<f64> {
         self.used.get(fingerprint).copied()
     }
-}
-
-/// The seconds since 1970 of a time as it stands in an entry, `2025-11-21T23:56:06.123456Z`.
-fn seconds(time: &str) -> Option<f64> {
-    let (date, clock) = time.strip_suffix('Z')?.split_once('T')?;
-    let mut date = date.splitn(3, '-').map(str::parse::<i64>);
-    let (year, month, day) = (date.next()?.ok()?, date.next()?.ok()?, date.next()?.ok()?);
-    let mut clock = clock.splitn(3, ':');
-    let (hour, minute) = (clock.next()?.parse::<i64>().ok()?, clock.next()?.parse::<i64>().ok()?);
-    let second = clock.next()?.parse::<f64>().ok()?;
-    let fits = (0..=9999).contains(&year)
-        && (1..=12).contains(&month)
-        && (1..=31).contains(&day)
-        && (0..24).contains(&hour)
-        && (0..60).contains(&minute)
-        && (0.0..61.0).contains(&second);
-    if !fits {
-        return None;
-    }
-    // Years from March on, so that the leap day is a year's last; eras of 400 years have 146,097 days.
-    let (year, from_march) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
-    let day_of_year = (153 * from_march + 2) / 5 + day - 1;
-    let days = era * 146_097 + 365 * year_of_era + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468;
-    Some((days * 86_400 + hour * 3600 + minute * 60) as f64 + second)
 }
 
 #[cfg(test)]

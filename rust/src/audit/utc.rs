@@ -25,7 +25,9 @@ pub(crate) fn seconds(text: &str) -> Option<f64> {
     let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
     let mut parts = time.splitn(3, ':');
     let (hour, minute, second) = (number(parts.next()?)?, number(parts.next()?)?, parts.next()?.parse::<f64>().ok()?);
-    if !(1..=12).contains(&month) || !(1..=31).contains(&day) || !(0..=9999).contains(&year) {
+    let is_date = (0..=9999).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
+    let is_time = (0..24).contains(&hour) && (0..60).contains(&minute) && (0.0..61.0).contains(&second);
+    if !is_date || !is_time {
         return None;
     }
     // The inverse of `date()`, with years from March.

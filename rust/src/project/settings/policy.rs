@@ -86,15 +86,11 @@ impl Policies {
 
     /// Reads both files. What was found is noted with its place.
     pub(super) fn read(layers: &Layers, locked: &[String], found: &mut Vec<(String, String, String)>) -> Outcome<Self> {
-        let mut said = |file: &Table, place: &str| -> Outcome<Said> {
-            let mut get = |key: &str| {
-                let value = in_file(file, key)?;
-                found.push((key.to_owned(), plain(value), place.to_owned()));
-                Some(value)
-            };
-            let all = get(KEYS[0]).map(Policy::read).transpose().map_err(|why| unusable(KEYS[0], place, why))?;
-            let projects = get(KEYS[1]).map(by_project).transpose().map_err(|why| unusable(KEYS[1], place, why))?;
-            Ok(Said { all: all.unwrap_or_default(), projects: projects.unwrap_or_default() })
+        let mut said = |file: &Table, place: &str| {
+            for key in KEYS {
+                found.extend(in_file(file, key).map(|value| (key.to_owned(), plain(value), place.to_owned())));
+            }
+            Said::read(file, place)
         };
         let mut user = layers.user.clone();
         user.retain(|key, _| !locked.iter().any(|name| covers(name, key)));
@@ -130,6 +126,13 @@ struct Said {
 }
 
 impl Said {
+    fn read(file: &Table, place: &str) -> Outcome<Self> {
+        let [all, projects] = KEYS.map(|key| in_file(file, key));
+        let all = all.map(Policy::read).transpose().map_err(|why| unusable(KEYS[0], place, why))?;
+        let projects = projects.map(by_project).transpose().map_err(|why| unusable(KEYS[1], place, why))?;
+        Ok(Self { all: all.unwrap_or_default(), projects: projects.unwrap_or_default() })
+    }
+
     fn of(&self, project: Option<&str>) -> Policy {
         match project.and_then(|name| self.projects.get(name)) {
             Some(own) => self.all.strictest(own),
@@ -158,13 +161,7 @@ impl Laxer {
 /// # Errors
 /// `argument`.
 pub(super) fn not_laxer(key: &str, value: &Toml, user: &Table, site: &Table, places: [&str; 2]) -> Outcome<()> {
-    let said = |file: &Table, place: &str| -> Outcome<Said> {
-        let all = in_file(file, KEYS[0]).map(Policy::read).transpose().map_err(|why| unusable(KEYS[0], place, why))?;
-        let projects =
-            in_file(file, KEYS[1]).map(by_project).transpose().map_err(|why| unusable(KEYS[1], place, why))?;
-        Ok(Said { all: all.unwrap_or_default(), projects: projects.unwrap_or_default() })
-    };
-    let (site, user) = (said(site, places[1])?, said(user, places[0])?);
+    let (site, user) = (Said::read(site, places[1])?, Said::read(user, places[0])?);
     let wished = if key == KEYS[0] {
         vec![(None, Policy::read(value))]
     } else {
